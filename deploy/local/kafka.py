@@ -1,0 +1,195 @@
+"""A real Kafka broker (KRaft, one node) on 127.0.0.1 as a child process."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+import subprocess
+import uuid
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from deploy.local.jars import ensure_jars
+from deploy.local.java import find_java
+from deploy.local.processes import Child, StartFailed, plain_environment
+from deploy.local.progress import Progress, Step, silent
+from deploy.local.readiness import accepts, await_ready, free_port, run_coroutine
+
+START_SECONDS = 60.0
+# A small heap and the quick compiler: ready in half the time that the defaults need.
+JVM_OPTIONS = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
+
+# Also used for the broker that the tests start in a container.
+BROKER_SETTINGS = {
+    "auto.create.topics.enable": "false",
+    "log.message.timestamp.type": "LogAppendTime",
+    "message.max.bytes": str(2 * 1024 * 1024),
+    "log.retention.ms": "518400000",  # 6 days
+    "log.roll.ms": "43200000",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",  # so that tests of frozen consumers need not wait for 6 s
+    "offsets.topic.num.partitions": "1",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "log.cleaner.dedupe.buffer.size": str(8 * 1024 * 1024),  # the default is half of this heap
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+}
+
+LOG4J = """\
+status = error
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{ISO8601} %p %m (%c)%n
+rootLogger.level = warn
+rootLogger.appenderRef.console.ref = console
+logger.server.name = kafka.server.KafkaRaftServer
+logger.server.level = info
+"""
+
+
+class KafkaBroker:
+    """One broker; its data in `folder`, its output in `logs`/kafka.log. All methods may be called from any thread.
+
+    The data outlives it: a later broker on the same folder has the same cluster id and topics, and the same port where
+    that is still free.
+    """
+
+    def __init__(self, folder: Path, logs: Path, progress: Progress = silent) -> None:
+        self._folder, self._logs, self._progress = folder, logs, progress
+        self._child: Child | None = None
+        self.port = 0
+        self.cluster_id = ""
+
+    @property
+    def bootstrap(self) -> str:
+        """`host:port` for clients."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def child(self) -> Child:
+        """The broker's process."""
+        if self._child is None:
+            raise RuntimeError("kafka has not been started")
+        return self._child
+
+    def start(self) -> None:
+        """Start it and wait until it answers as a working broker. Raises StartFailed.
+
+        The first start picks the port; each later start of this object takes the same one.
+        """
+        if self._child is None:
+            self._prepare()
+        self._progress(Step("kafka", "starting"))
+        self.child.start()
+        try:
+            await_ready(self.child, self._is_ready, START_SECONDS)
+        except BaseException:
+            self.child.kill()
+            raise
+        self._progress(Step("kafka", f"ready at {self.bootstrap}"))
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Stop it in order; by force after `timeout` seconds."""
+        if self._child is not None:
+            self._child.stop(timeout)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.child.kill()
+
+    def freeze(self) -> None:
+        """SIGSTOP: its connections stay open and nobody answers."""
+        self.child.freeze()
+
+    def thaw(self) -> None:
+        """End a `freeze`."""
+        self.child.thaw()
+
+    def restart(self) -> None:
+        """Stop (if it runs) and start again on the same port."""
+        self.stop()
+        self.start()
+
+    def _prepare(self) -> None:
+        jars = ensure_jars(self._progress)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        java, settings = find_java(), self._folder / "server.properties"
+        self._choose_ports()
+        settings.write_text(self._settings())
+        (self._folder / "log4j2.properties").write_text(LOG4J)
+        run = [
+            str(java),
+            *JVM_OPTIONS,
+            f"-Dlog4j2.configurationFile={self._folder / 'log4j2.properties'}",
+            "-cp",
+            os.pathsep.join(map(str, jars)),
+        ]
+        self._format(run, settings)
+        self._child = Child(
+            "kafka", [*run, "kafka.Kafka", str(settings)], folder=self._logs, env=plain_environment(), cwd=self._folder
+        )
+
+    def _choose_ports(self) -> None:
+        memory = self._folder / "ports"
+        before = [int(port) for port in memory.read_text().split()] if memory.exists() else []
+        self.port = free_port(*before[:1])
+        self._controller_port = next(p for p in iter(lambda: free_port(*before[1:]), 0) if p != self.port)
+        memory.write_text(f"{self.port} {self._controller_port}\n")
+
+    def _settings(self) -> str:
+        own = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "controller.listener.names": "CONTROLLER",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "log.dirs": str(self._folder / "data"),
+        }
+        return "".join(f"{name}={value}\n" for name, value in (own | BROKER_SETTINGS).items())
+
+    def _format(self, run: list[str], settings: Path) -> None:
+        """Give the data folder its cluster id, once."""
+        memory = self._folder / "cluster.id"
+        if not memory.exists():
+            memory.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
+        self.cluster_id = memory.read_text()
+        if (self._folder / "data" / "meta.properties").exists():
+            return
+        self._progress(Step("kafka", "creating the data folder"))
+        # In one word with `=`: an id may begin with a dash.
+        format_ = ["kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}", f"--config={settings}"]
+        child = Child("kafka-format", [*run, *format_], folder=self._logs, env=plain_environment(), cwd=self._folder)
+        child.start()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(START_SECONDS)
+        child.kill()
+        if child.returncode != 0:
+            raise StartFailed("kafka", "the data folder cannot be formatted", child.log, child.last_lines())
+
+    def _is_ready(self) -> bool:
+        return accepts(self.port) and run_coroutine(self._answers())
+
+    async def _answers(self) -> bool:
+        """Whether the broker at our port is this one (another cluster's could be there) and serves."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=2000)
+        try:
+            async with asyncio.timeout(5):
+                await admin.start()
+                cluster = await admin.describe_cluster()
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        finally:
+            await admin.close()
+        return cluster["cluster_id"] == self.cluster_id and any(b["port"] == self.port for b in cluster["brokers"])
