@@ -1,0 +1,240 @@
+"""The canonical JSON of `POST /v1/complaints`: one object, a list, or NDJSON. Unknown fields are refused, not lost."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+from services.intake.submissions import (
+    ContactSubmission,
+    Delivery,
+    Identity,
+    Item,
+    Rejection,
+    ReplySubmission,
+    SetAside,
+    StatusSubmission,
+    Unreadable,
+)
+from shared.contracts.complaints import (
+    Attachment,
+    AuthorKind,
+    Category,
+    Channel,
+    Contact,
+    ContactPreference,
+    Money,
+    Phone,
+    Priority,
+    Raw,
+    Short,
+    Source,
+    SupportNeed,
+    Tag,
+    TimeQuality,
+)
+
+MAX_ITEMS = 1_000
+Id = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+LongText = Annotated[str, StringConstraints(max_length=100_000)]
+# The sender's wish is not our severity, but it is the best hint until the text is read.
+SEVERITY_OF: dict[str, int] = {"low": 1, "normal": 2, "high": 3, "urgent": 4, "unknown": 2}
+
+
+class Given(BaseModel):
+    """A part of the canonical item as the sender gives it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GivenCustomer(Given):
+    ref: Short | None = None
+    name: Short | None = None
+    emails: Annotated[tuple[Short, ...], Field(max_length=20)] = ()
+    phones: Annotated[tuple[Short, ...], Field(max_length=20)] = ()
+    locale: Short | None = None
+    country: Short | None = None
+    postcode: Short | None = None
+    zone: Short | None = None
+    contact_preference: ContactPreference = "any"
+    support_needs: tuple[SupportNeed, ...] = ()
+
+
+class GivenContact(Given):
+    """A contact (the default kind) or a reply of the organisation."""
+
+    kind: Literal["contact", "reply"] = "contact"
+    event_id: Id = Field(description="Your id of this message: the idempotency key. Sending it again is harmless.")
+    record_id: Id = Field(description="Your case, ticket or thread: contacts of one record are one complaint.")
+    event_type: Short | None = None
+    system: Short = "api"
+    record_url: Annotated[str, StringConstraints(max_length=2048)] | None = None
+    message_id: Short | None = None
+    occurred_at: AwareDatetime | None = Field(None, description="When the customer acted, with offset; default: now.")
+    occurred_at_quality: TimeQuality | None = None
+    channel: Channel = "api"
+    channel_raw: Short | None = None
+    author_kind: AuthorKind = "customer"
+    customer: GivenCustomer = GivenCustomer()
+    on_behalf_of: bool | None = None
+    subject: Annotated[str, StringConstraints(max_length=998)] | None = None
+    text: LongText = Field("", description="The customer's own words, whole.")
+    language: Short | None = None
+    attachments: Annotated[tuple[Attachment, ...], Field(max_length=100)] = ()
+    priority: Priority = "unknown"
+    severity: Annotated[int, Field(ge=1, le=5)] | None = None
+    category: Category = "other"
+    product: Short | None = None
+    issue: Short | None = None
+    organisation_unit: Short | None = None
+    remedy_sought: Short | None = None
+    money_claimed: Money | None = None
+    incident_at: AwareDatetime | None = None
+    due_at_source: AwareDatetime | None = None
+    tags: Annotated[tuple[Tag, ...], Field(max_length=100)] = ()
+    custom: Annotated[dict[str, str | int | float | bool], Field(max_length=100)] = {}
+
+
+class GivenStatus(Given):
+    """Your system changed the status of the record."""
+
+    kind: Literal["status"]
+    event_id: Id
+    record_id: Id
+    event_type: Short | None = None
+    system: Short = "api"
+    status: Literal["open", "waiting", "resolved", "closed"]
+    status_source: Short | None = None
+    occurred_at: AwareDatetime | None = None
+    by: Short | None = None
+    reason: Annotated[str, StringConstraints(max_length=2000)] | None = None
+
+
+CANONICAL_ITEM: TypeAdapter[GivenContact | GivenStatus] = TypeAdapter(GivenContact | GivenStatus)
+
+
+class Canonical:
+    """Reads the canonical JSON."""
+
+    name = "canonical"
+
+    def read(self, delivery: Delivery) -> Sequence[Item]:
+        values = _ndjson(delivery.body) if delivery.content_type == "application/x-ndjson" else _json(delivery.body)
+        if len(values) > MAX_ITEMS:
+            raise Unreadable(413, "Too many items", f"One request holds at most {MAX_ITEMS} items; this one has {len(values)}.")
+        return [read_item(delivery, number, value) for number, value in enumerate(values)]
+
+
+def read_item(delivery: Delivery, number: int, value: Any) -> Item:
+    """One canonical item (a JSON value) of a delivery."""
+    if not isinstance(value, dict):
+        return Rejection(None, "item", "each item must be a JSON object")
+    event_id = value.get("event_id")
+    try:
+        given = (GivenStatus if value.get("kind") == "status" else GivenContact).model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(map(str, first["loc"])) or "item"
+        return Rejection(event_id if isinstance(event_id, str) else None, field, _reason(first))
+    sha256 = hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()
+    identity = Identity(given.event_id, given.record_id, sha256)
+    source = Source(
+        system=given.system, instance=delivery.source, record_id=given.record_id, event_id=given.event_id, event_type=given.event_type
+    )
+    if isinstance(given, GivenStatus):
+        occurred_at = given.occurred_at or delivery.received_at
+        return StatusSubmission(identity, source, given.status, given.status_source, occurred_at, given.by, given.reason)
+    if given.author_kind in ("bot", "system"):
+        return SetAside(identity, source, f"written by a {given.author_kind}, not by a person")
+    contact = _contact(delivery, number, given, source, sha256)
+    if given.kind == "reply" or given.author_kind == "agent":
+        return ReplySubmission(identity, contact)
+    return ContactSubmission(identity, contact)
+
+
+def _contact(delivery: Delivery, number: int, given: GivenContact, source: Source, sha256: bytes) -> Contact:
+    if given.record_url is not None:
+        source = source.model_copy(update={"record_url": given.record_url})
+    customer = given.customer
+    return Contact(
+        source=source,
+        message_id=given.message_id,
+        occurred_at=(given.occurred_at or delivery.received_at).astimezone(UTC),
+        occurred_at_quality=given.occurred_at_quality or ("exact" if given.occurred_at else "receipt_time"),
+        received_at=delivery.received_at,
+        channel=given.channel,
+        channel_raw=given.channel_raw,
+        author_kind=given.author_kind,
+        customer={  # type: ignore[arg-type]
+            **customer.__dict__,
+            "phones": [Phone(raw=phone) for phone in customer.phones],
+        },
+        on_behalf_of=given.on_behalf_of,
+        subject=None if given.subject is None else clean(given.subject),
+        text=clean(given.text),
+        text_status="complete" if given.text else "empty",
+        language=given.language,
+        attachments=given.attachments,
+        priority=given.priority,
+        priority_source=None if given.priority == "unknown" else given.priority,
+        severity=given.severity or SEVERITY_OF[given.priority],
+        category=given.category,
+        product=given.product,
+        issue=given.issue,
+        organisation_unit=given.organisation_unit,
+        remedy_sought=given.remedy_sought,
+        money_claimed=given.money_claimed,
+        incident_at=given.incident_at,
+        due_at_source=given.due_at_source,
+        tags=given.tags,
+        custom=given.custom,
+        raw=Raw(delivery_id=delivery.id, item=number, sha256=sha256.hex(), content_type=delivery.content_type),
+    )
+
+
+def clean(text: str) -> str:
+    """NFC, and no control characters but newline and tab. The untouched bytes stay in the delivery."""
+    if text.isascii() and text.isprintable():
+        return text
+    kept = "".join(c for c in text.replace("\r\n", "\n") if c in "\n\t" or unicodedata.category(c) != "Cc")
+    return unicodedata.normalize("NFC", kept)
+
+
+def _json(body: bytes) -> list[Any]:
+    value = _loads(body, "")
+    return value if isinstance(value, list) else [value]
+
+
+def _ndjson(body: bytes) -> list[Any]:
+    lines = [line for line in body.split(b"\n") if line.strip()]
+    return [_loads(line, f"line {number}: ") for number, line in enumerate(lines[: MAX_ITEMS + 1], 1)]
+
+
+def _loads(body: bytes, where: str) -> Any:
+    if not body.strip():
+        raise Unreadable(400, "Empty body", f"{where}the body is empty; send one JSON object, a list, or NDJSON.")
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        try:
+            body.decode()
+        except UnicodeDecodeError as undecodable:
+            detail = f"{where}the body is not UTF-8 (byte {undecodable.start}); JSON is always UTF-8."
+            raise Unreadable(400, "Not UTF-8", detail) from None
+        detail = f"{where}the body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})."
+        raise Unreadable(400, "Malformed JSON", detail) from None
+
+
+def _reason(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "is not a field of the canonical complaint; put your own fields under `custom`"
+    if error["type"] == "missing":
+        return "is required"
+    text: str = error["msg"]
+    return text[0].lower() + text[1:]

@@ -1,0 +1,115 @@
+"""Settings: read once from the environment (AMENDS_*), frozen, each with its meaning. Only `app.py` files call `load`."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from aiokafka.helpers import create_ssl_context
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import StartRefused
+
+T = TypeVar("T", bound=BaseSettings)
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class KafkaSettings(BaseSettings):
+    """How to reach Kafka. The same services run against any cluster: plain, TLS, SASL."""
+
+    model_config = SettingsConfigDict(env_prefix="AMENDS_KAFKA_", frozen=True, extra="ignore")
+
+    bootstrap: str = Field("127.0.0.1:9092", description="Comma-separated host:port of some brokers.")
+    topic_prefix: str = Field("", description="Put before every topic name and consumer group, e.g. 'prod.'.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to connect. PLAINTEXT only on a network that you trust."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="Used when security_protocol is SASL_*."
+    )
+    sasl_username: str | None = Field(None, description="User name for SASL.")
+    sasl_password: SecretStr | None = Field(None, description="Password for SASL.")
+    ca_file: Path | None = Field(None, description="CA certificates (PEM) to trust; default: the system's.")
+    cert_file: Path | None = Field(None, description="Client certificate (PEM) for mutual TLS.")
+    key_file: Path | None = Field(None, description="Key (PEM) of the client certificate.")
+    session_timeout_ms: int = Field(
+        10_000, ge=1_000, description="A consumer that says nothing for this long loses its partitions (milliseconds)."
+    )
+    batch_records: int = Field(500, ge=1, le=10_000, description="Most records handled in one save.")
+    linger_ms: int = Field(2, ge=0, description="How long the relay's producer waits to fill a batch (milliseconds).")
+
+    def client_options(self) -> dict[str, Any]:
+        """The options that every aiokafka client takes. Reads the certificate files."""
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap.split(","),
+            "security_protocol": self.security_protocol,
+        }
+        if self.security_protocol in ("SSL", "SASL_SSL"):
+            options["ssl_context"] = self.ssl_context()
+        if self.security_protocol.startswith("SASL"):
+            user, password = self.sasl_credentials()
+            options |= {"sasl_mechanism": self.sasl_mechanism, "sasl_plain_username": user, "sasl_plain_password": password}
+        return options
+
+    def sasl_credentials(self) -> tuple[str, str]:
+        """User and password for SASL; refuses to start without."""
+        if not self.sasl_username or self.sasl_password is None:
+            raise StartRefused(
+                f"AMENDS_KAFKA_SECURITY_PROTOCOL={self.security_protocol} needs AMENDS_KAFKA_SASL_USERNAME and "
+                "AMENDS_KAFKA_SASL_PASSWORD"
+            )
+        return self.sasl_username, self.sasl_password.get_secret_value()
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """The TLS context from the certificate files."""
+        for name, path in (("CA_FILE", self.ca_file), ("CERT_FILE", self.cert_file), ("KEY_FILE", self.key_file)):
+            if path is not None and not path.is_file():
+                raise StartRefused(f"AMENDS_KAFKA_{name}={path}: no such file")
+        context: ssl.SSLContext = create_ssl_context(
+            cafile=None if self.ca_file is None else str(self.ca_file),
+            certfile=None if self.cert_file is None else str(self.cert_file),
+            keyfile=None if self.key_file is None else str(self.key_file),
+        )
+        return context
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs."""
+
+    model_config = SettingsConfigDict(env_prefix="AMENDS_", frozen=True, extra="ignore")
+
+    database_url: SecretStr = Field(
+        description="postgresql://user:password@host:port/database; TLS by ?sslmode=verify-full. Each service keeps its own schema."
+    )
+    id_key: Annotated[SecretStr, Field(min_length=64)] = Field(
+        description="At least 32 random bytes in hex. Makes complaint and event ids; the same for all services; never rotates."
+    )
+    http_host: str = Field("127.0.0.1", description="Address that the HTTP server listens on.")
+    http_port: Port = Field(0, description="Port that the HTTP server listens on; 0 takes a free one and logs it.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    dead_letter_limit: int = Field(
+        100, ge=1, description="Open dead letters of the last ten minutes at which consuming stops and alarms."
+    )
+    liveness_window_s: float = Field(60.0, ge=5, description="A loop without progress for this long makes /livez fail.")
+    shutdown_s: float = Field(20.0, ge=1, description="Total time for a shutdown; then the process ends as it is.")
+    failpoints: str = Field("", description="For fault tests only: see shared/failpoints.py.")
+
+    def id_key_bytes(self) -> bytes:
+        try:
+            return bytes.fromhex(self.id_key.get_secret_value())
+        except ValueError:
+            raise StartRefused("AMENDS_ID_KEY is not hexadecimal; make one with: openssl rand -hex 32") from None
+
+
+def load(model: type[T]) -> T:
+    """Read the settings from the environment. A missing or wrong one ends in one sentence that names the variable."""
+    try:
+        return model()
+    except ValidationError as error:
+        prefix = model.model_config.get("env_prefix", "")
+        problems = [
+            f"{prefix}{'_'.join(map(str, e['loc'])).upper()}: {e['msg'].lower()}" for e in error.errors(include_input=False)
+        ]
+        raise StartRefused("wrong settings: " + "; ".join(problems)) from None

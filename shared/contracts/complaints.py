@@ -1,0 +1,184 @@
+"""The canonical complaint and the events of the topic `complaints`, written by intake.
+
+The customer's words (`text`) are kept whole; what is derived stands beside them, never instead. Times are UTC.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from shared.contracts.envelope import EventData
+
+Channel = Literal[
+    "email", "web_form", "portal", "chat", "messaging", "sms", "social", "voice", "postal", "fax", "in_person", "referral",
+    "api", "unknown",
+]  # fmt: skip
+Category = Literal[
+    "billing", "delivery", "product_quality", "service_quality", "staff_conduct", "account_access", "contract_cancellation",
+    "data_privacy", "safety", "website_app", "fraud", "returns_refunds", "other",
+]  # fmt: skip
+SupportNeed = Literal[
+    "bereavement", "illness", "disability", "financial_hardship", "older_age", "language_barrier", "domestic_abuse",
+    "mental_health", "caring_duties", "child",
+]  # fmt: skip
+AuthorKind = Literal["customer", "representative", "agent", "bot", "system", "unknown"]
+Priority = Literal["low", "normal", "high", "urgent", "unknown"]
+TimeQuality = Literal["exact", "date_only", "assumed_zone", "receipt_time"]
+TextStatus = Literal["complete", "stripped", "truncated", "pending_fetch", "redacted_by_source", "empty"]
+ContactPreference = Literal["any", "email", "phone", "sms", "post", "none"]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, to_lower=True, strip_whitespace=True)]
+Short = Annotated[str, StringConstraints(max_length=255)]
+
+
+class Part(BaseModel):
+    """A part of an event's data: frozen, unknown fields ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Phone(Part):
+    raw: Short
+    e164: Short | None = None
+
+
+class Customer(Part):
+    """Who complains. `ref` is the sender's own id of the person. `support_needs` only as stated, never guessed."""
+
+    ref: Short | None = None
+    name: Short | None = None
+    emails: Annotated[tuple[Short, ...], Field(max_length=20)] = ()
+    phones: Annotated[tuple[Phone, ...], Field(max_length=20)] = ()
+    locale: Short | None = None
+    country: Short | None = None
+    postcode: Short | None = None
+    zone: Short | None = None
+    contact_preference: ContactPreference = "any"
+    support_needs: tuple[SupportNeed, ...] = ()
+
+
+class Money(Part):
+    """An amount with its ISO 4217 currency; a decimal, never a float."""
+
+    amount: Decimal
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+class Attachment(Part):
+    name: Short
+    media_type: Short = "application/octet-stream"
+    size: int | None = None
+    sha256: Short | None = None
+    ref: Annotated[str, StringConstraints(max_length=2048)] | None = None
+
+
+class Source(Part):
+    """Where a contact came from: `instance` is the source's name here, `record_id` the case there, `event_id` this message."""
+
+    system: Short
+    instance: Short
+    record_id: Short
+    event_id: Short
+    event_type: Short | None = None
+    record_url: Annotated[str, StringConstraints(max_length=2048)] | None = None
+
+
+class Raw(Part):
+    """The untouched delivery that this was read from: kept in intake's database under `delivery_id`."""
+
+    delivery_id: UUID
+    item: int
+    sha256: Short
+    content_type: Short
+
+
+class Contact(Part):
+    """One message about a complaint, as it was read."""
+
+    source: Source
+    message_id: Short | None = None
+    occurred_at: AwareDatetime
+    occurred_at_quality: TimeQuality
+    received_at: AwareDatetime
+    channel: Channel = "unknown"
+    channel_raw: Short | None = None
+    author_kind: AuthorKind = "customer"
+    customer: Customer = Customer()
+    on_behalf_of: bool | None = None
+    subject: Annotated[str, StringConstraints(max_length=998)] | None = None
+    text: Annotated[str, StringConstraints(max_length=100_000)] = ""
+    text_status: TextStatus = "complete"
+    language: Short | None = None
+    attachments: Annotated[tuple[Attachment, ...], Field(max_length=100)] = ()
+    priority: Priority = "unknown"
+    priority_source: Short | None = None
+    severity: Annotated[int, Field(ge=1, le=5)] = 2
+    category: Category = "other"
+    product: Short | None = None
+    issue: Short | None = None
+    organisation_unit: Short | None = None
+    remedy_sought: Short | None = None
+    money_claimed: Money | None = None
+    incident_at: AwareDatetime | None = None
+    due_at_source: AwareDatetime | None = None
+    tags: Annotated[tuple[Tag, ...], Field(max_length=100)] = ()
+    custom: dict[str, str | int | float | bool] = {}
+    raw: Raw
+
+
+class ComplaintReceived(EventData):
+    """A new complaint: the first contact about a record."""
+
+    TYPE: ClassVar[str] = "amends.complaint.received.v1"
+    contact: Contact
+
+
+class ContactAdded(EventData):
+    """The customer (or someone for them) wrote again about the same record."""
+
+    TYPE: ClassVar[str] = "amends.complaint.contact_added.v1"
+    contact: Contact
+
+
+class ReplySent(EventData):
+    """The organisation answered the customer, as the contact centre reports it."""
+
+    TYPE: ClassVar[str] = "amends.complaint.reply_sent.v1"
+    contact: Contact
+
+
+class StatusReported(EventData):
+    """The contact centre says that its record changed status. Escalation decides what that means here."""
+
+    TYPE: ClassVar[str] = "amends.complaint.status_reported.v1"
+    source: Source
+    status: Literal["open", "waiting", "resolved", "closed"]
+    status_source: Short | None = None
+    occurred_at: AwareDatetime
+    received_at: AwareDatetime
+    by: Short | None = None
+    reason: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    raw: Raw
+
+
+class SubmissionSetAside(EventData):
+    """A submission that is no complaint (auto-reply, bounce, bot, private note): kept, never answered."""
+
+    TYPE: ClassVar[str] = "amends.submission.set_aside.v1"
+    source: Source
+    reason: Short
+    received_at: AwareDatetime
+    raw: Raw
+
+
+class SubmissionRejected(EventData):
+    """A submission that was accepted but cannot be used; the sender's mistake, named in `reason`."""
+
+    TYPE: ClassVar[str] = "amends.submission.rejected.v1"
+    source: Source
+    reason: Short
+    received_at: AwareDatetime
+    raw: Raw

@@ -1,0 +1,66 @@
+"""The events of the topic `escalations`, written by escalation: decisions by policy, and the complaint's status."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from shared.contracts.complaints import Part, Short
+from shared.contracts.envelope import EventData
+
+Status = Literal["open", "waiting", "resolved", "closed"]
+ClockName = Literal["acknowledge", "final_response"]
+Reason = Annotated[str, StringConstraints(max_length=2000)]
+
+
+class PolicyCitation(Part):
+    """Which rules of which document decided, and the inputs that decided: enough to recompute the decision.
+
+    `inputs` maps a fact's path to the value that was read. `degraded` says that a fact was missing or a rule failed, so
+    that the default was taken.
+    """
+
+    id: str
+    version: int
+    digest: str
+    rules: tuple[str, ...]
+    inputs: dict[str, Any]
+    degraded: bool = False
+
+
+class Clock(Part):
+    """A deadline: `target` ("4h", "10d") counted from `started_at` gives `due_at` (UTC), in the zone of the calendar."""
+
+    name: ClockName
+    target: str
+    started_at: AwareDatetime
+    due_at: AwareDatetime
+    zone: str
+
+
+class DecisionMade(EventData):
+    """Tier, clocks, guidance and remedy authority by policy. `trigger` is the event type that asked for the decision."""
+
+    TYPE: ClassVar[str] = "amends.escalation.decision_made.v1"
+    tier: Annotated[int, Field(ge=1, le=9)]
+    previous_tier: int | None = None
+    clocks: tuple[Clock, ...]
+    remedy_authority: dict[str, str] = {}
+    guidance: tuple[str, ...] = ()
+    policy: PolicyCitation
+    trigger: str
+    as_of: AwareDatetime
+
+
+class StatusChanged(EventData):
+    """Escalation alone writes the status. `by` is who asked: a person's key, `contact-centre:<source>` or `customer`."""
+
+    TYPE: ClassVar[str] = "amends.escalation.status_changed.v1"
+    status: Status
+    previous: Status
+    by: Short
+    reason: Reason | None = None
+    resolution: Reason | None = None
+    remedy: Short | None = None
+    occurred_at: AwareDatetime

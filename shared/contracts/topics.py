@@ -1,0 +1,79 @@
+"""FLOWS: which topic holds which events, written by whom and read by whom. The pictures are generated from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.contracts import complaints, dead_letters, escalations, followups
+from shared.contracts.envelope import EventData
+
+PARTITIONS = 6
+# Personal data: Kafka keeps events six days, by the broker's clock.
+RETENTION_MS = 518_400_000
+SEGMENT_MS = 43_200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One topic by its logical name: a deployment may put a prefix before it."""
+
+    topic: str
+    key: str
+    producer: str
+    consumers: tuple[str, ...]
+    events: tuple[type[EventData], ...]
+
+
+FLOWS: tuple[Flow, ...] = (
+    Flow(
+        topic="complaints",
+        key="complaint id (set aside, rejected: submission id)",
+        producer="intake",
+        consumers=("escalation", "followup", "records"),
+        events=(
+            complaints.ComplaintReceived,
+            complaints.ContactAdded,
+            complaints.ReplySent,
+            complaints.StatusReported,
+            complaints.SubmissionSetAside,
+            complaints.SubmissionRejected,
+        ),
+    ),
+    Flow(
+        topic="escalations",
+        key="complaint id",
+        producer="escalation",
+        consumers=("followup", "records"),
+        events=(escalations.DecisionMade, escalations.StatusChanged),
+    ),
+    Flow(
+        topic="followups",
+        key="complaint id",
+        producer="followup",
+        consumers=("records",),
+        events=(
+            followups.UpdateScheduled,
+            followups.UpdateDue,
+            followups.UpdateCancelled,
+            followups.CheckInScheduled,
+            followups.CheckInDue,
+            followups.CheckInCancelled,
+        ),
+    ),
+    Flow(
+        topic="dead-letters",
+        key="original key",
+        producer="every service",
+        consumers=(),
+        events=(dead_letters.DeadLetterParked,),
+    ),
+)
+
+EVENTS: dict[str, type[EventData]] = {event.TYPE: event for flow in FLOWS for event in flow.events}
+TOPIC_OF: dict[str, str] = {flow.producer: flow.topic for flow in FLOWS}
+DEAD_LETTERS = "dead-letters"
+
+
+def topics_read_by(service: str) -> tuple[str, ...]:
+    """The logical names of the topics that `service` consumes."""
+    return tuple(flow.topic for flow in FLOWS if service in flow.consumers)

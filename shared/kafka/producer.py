@@ -1,0 +1,78 @@
+"""The keyed, idempotent producer behind the relay: crash-only, so thrown away and made anew on any doubt."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaProducer
+
+from shared import failpoints
+from shared.config import KafkaSettings
+from shared.postgres.inputs import Outgoing
+
+START_TIMEOUT_S = 10.0
+# aiokafka's idempotent batches never expire by themselves: this bounds how long an acknowledgement may take.
+ACK_TIMEOUT_S = 15.0
+STOP_TIMEOUT_S = 3.0
+
+
+class Producer:
+    """Sends events in order and waits for all their acknowledgements. Not safe for two tasks at a time."""
+
+    def __init__(self, settings: KafkaSettings, *, client_id: str) -> None:
+        self._settings = settings
+        self._client_id = client_id
+        self._producer: AIOKafkaProducer | None = None
+
+    async def send(self, events: Sequence[Outgoing]) -> None:
+        """Return when Kafka has acknowledged every event (acks=all). Raises, and forgets the producer, on any doubt."""
+        try:
+            await asyncio.wait_for(self._send(events), ACK_TIMEOUT_S)
+        except BaseException:
+            await self.discard()
+            raise
+
+    async def _send(self, events: Sequence[Outgoing]) -> None:
+        producer = self._producer or await self._start()
+        prefix = self._settings.topic_prefix
+        acknowledgements = []
+        # One task, send() in a loop, then wait: concurrent send() calls wake each other quadratically (aiokafka #528).
+        for event in events:
+            acknowledgements.append(
+                await producer.send(prefix + event.topic, event.value, key=event.key, headers=event.headers)
+            )
+        await failpoints.reach("relay.mid_send")
+        for acknowledgement in acknowledgements:
+            await acknowledgement
+
+    async def _start(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            client_id=self._client_id,
+            enable_idempotence=True,
+            linger_ms=self._settings.linger_ms,
+            max_batch_size=262_144,
+            max_request_size=2_097_152,
+            request_timeout_ms=10_000,
+            **self._settings.client_options(),
+        )
+        try:
+            await asyncio.wait_for(producer.start(), START_TIMEOUT_S)
+        except BaseException:
+            await _stop(producer)
+            raise
+        self._producer = producer
+        return producer
+
+    async def discard(self) -> None:
+        """Throw the producer away; what it had not sent stays in the outbox."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stop(producer)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    # stop() flushes, and hangs when no broker answers (aiokafka #659).
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(producer.stop(), STOP_TIMEOUT_S)

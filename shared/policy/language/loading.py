@@ -1,0 +1,156 @@
+"""From the facts of one decision to the slots that compiled conditions read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.policy.facts import Fact
+
+Values = list[Any]
+Path = tuple[str, ...]
+
+
+class Fault(Exception):
+    """A condition cannot be evaluated: a required fact is missing or of another type, or a value is out of range."""
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT: Any = _Absent()
+
+
+class Layout:
+    """Which slot of the values holds what. Grows while conditions are compiled."""
+
+    def __init__(self) -> None:
+        self.facts: dict[Path, tuple[int, Fact]] = {}
+        self.variables: dict[str, int] = {}
+        self.bodies: dict[int, Callable[[Values], Any]] = {}
+        self._entries: dict[str, int] = {}
+        self.size = 0
+
+    def _new(self) -> int:
+        self.size += 1
+        return self.size - 1
+
+    def fact(self, path: Path, fact: Fact) -> int:
+        if path not in self.facts:
+            self.facts[path] = (self._new(), fact)
+        return self.facts[path][0]
+
+    def variable(self, name: str) -> int:
+        return self.variables[name]
+
+    def define(self, name: str, body: Callable[[Values], Any]) -> None:
+        """Give the variable `name` its slot and the function that computes it."""
+        slot = self.variables[name] = self._new()
+        self.bodies[slot] = body
+
+    def entry(self, name: str) -> int:
+        """The slot of a loop variable. Each loop variable's name has its own: loops are never nested in one condition."""
+        if name not in self._entries:
+            self._entries[name] = self._new()
+        return self._entries[name]
+
+
+def taker(path: str, fact: Fact) -> Callable[[Any], Any]:
+    """A function that checks a value against its fact and returns it in the form that conditions work on."""
+
+    def refuse(value: Any, expected: str) -> Fault:
+        return Fault(f"{path} is missing" if value is None else f"{path} must be {expected}, not {type(value).__name__}")
+
+    def whole(value: Any) -> int:
+        if type(value) is int and -(2**63) <= value < 2**63:
+            return value
+        raise refuse(value, "a whole number of 64 bits")
+
+    def truth(value: Any) -> bool:
+        if value is True or value is False:
+            return bool(value)
+        raise refuse(value, "true or false")
+
+    def text(value: Any) -> str:
+        if isinstance(value, str):
+            return value
+        raise refuse(value, "text")
+
+    def double(value: Any) -> float:
+        if type(value) is float and math.isfinite(value):
+            return value
+        raise refuse(value, "a finite decimal number")
+
+    def instant(value: Any) -> datetime:
+        # Python subtracts two times of one zone by their wall clocks, so all are brought to UTC first.
+        if isinstance(value, datetime) and value.tzinfo is not None:
+            return value if value.tzinfo is UTC else value.astimezone(UTC)
+        raise refuse(value, "a time with its zone")
+
+    def message(value: Any) -> Mapping[str, Any]:
+        if isinstance(value, Mapping):
+            return value
+        raise refuse(value, "an object")
+
+    kinds: dict[str, Callable[[Any], Any]] = {
+        "int": whole, "bool": truth, "string": text, "double": double, "timestamp": instant, "message": message,
+    }  # fmt: skip
+    one = kinds[fact.kind]
+    if not fact.many:
+        return one
+    at_most = fact.at_most
+
+    def several(value: Any) -> list[Any]:
+        if not isinstance(value, (list, tuple)):
+            raise refuse(value, "a list")
+        if len(value) > at_most:
+            raise Fault(f"{path} has more than {at_most} entries")
+        return [one(each) for each in value]
+
+    return several
+
+
+def loader(layout: Layout) -> Callable[[Mapping[str, Any]], Values]:
+    """A function that reads the facts of the layout's paths, and only those, into fresh values. Raises Fault."""
+    template = [ABSENT] * layout.size
+    groups: dict[Path, list[tuple[str, int, Callable[[Any], Any], str | None]]] = {}
+    for path, (slot, fact) in layout.facts.items():
+        name = ".".join(path)
+        groups.setdefault(path[:-1], []).append((path[-1], slot, taker(name, fact), None if fact.optional else name))
+    plan = [(parent, tuple(fields)) for parent, fields in groups.items()]
+
+    def load(facts: Mapping[str, Any]) -> Values:
+        v = template.copy()
+        for parent, fields in plan:
+            message = facts
+            for step in parent:
+                message = message.get(step, ())
+                if not isinstance(message, Mapping):
+                    raise Fault(f"{'.'.join(parent)} is missing")
+            for key, slot, take, required in fields:
+                value = message.get(key)
+                if value is not None:
+                    v[slot] = take(value)
+                elif required is not None:
+                    raise Fault(f"{required} is missing")
+        return v
+
+    return load
+
+
+def load_what_is_there(layout: Layout, facts: Mapping[str, Any]) -> Values:
+    """The values that can be read, for the record of a decision that could not be made; the rest is ABSENT."""
+    v = [ABSENT] * layout.size
+    for path, (slot, fact) in layout.facts.items():
+        value: Any = facts
+        for step in path:
+            value = value.get(step) if isinstance(value, Mapping) else None
+        try:
+            v[slot] = ABSENT if value is None else taker(".".join(path), fact)(value)
+        except Fault:
+            continue
+    return v

@@ -1,0 +1,26 @@
+"""API keys as each service keeps them: a hash, a name, scopes. Made and ended by `amends keys`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.http.keys import KeyRecord
+from shared.postgres.pool import Connection, Pool, connection
+
+LOAD = "select id, sha256, name, scopes, expires_at, disabled_at is not null as disabled from api_key"
+ADD = "insert into api_key (id, sha256, name, scopes, expires_at) values ($1, $2, $3, $4, $5)"
+DISABLE = "update api_key set disabled_at = app_now() where name = $1 and disabled_at is null"
+
+
+async def load(pool: Pool) -> Sequence[KeyRecord]:
+    """All keys of this service."""
+    async with connection(pool) as conn:
+        rows = await conn.fetch(LOAD)
+    return [
+        KeyRecord(row["id"], row["sha256"], row["name"], frozenset(row["scopes"]), row["expires_at"], row["disabled"]) for row in rows
+    ]
+
+
+async def add(conn: Connection, record: KeyRecord) -> None:
+    """Keep a new key's record; the name must be free."""
+    await conn.execute(ADD, record.id, record.sha256, record.name, sorted(record.scopes), record.expires_at)

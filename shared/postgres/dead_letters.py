@@ -1,0 +1,128 @@
+"""Dead letters: inputs that cannot be handled, parked with their bytes, limited in number, listed and replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import structlog
+
+from shared.contracts.codec import decode
+from shared.contracts.decision import Decision, Refused
+from shared.contracts.envelope import Undecodable
+from shared.errors import TooManyDeadLetters, classify
+from shared.postgres.fold import Parked, from_event, from_undecodable
+from shared.postgres.inputs import Input, Inputs
+from shared.postgres.pool import Connection
+from shared.postgres.saves import Saves, revive
+
+log = structlog.get_logger(__name__)
+
+RECENT = """
+select count(*) from dead_letter where parked_at > app_now() - interval '10 minutes'
+"""
+LIST = """
+select id, kind, reference, complaint_id, reason, parked_at from dead_letter order by id limit $1
+"""
+TAKE = "select id, kind, reference, complaint_id, input, key, data from dead_letter where id = $1 for update"
+GONE = "delete from dead_letter where id = $1"
+SET_TIMER = """
+insert into timer (complaint_id, name, due_at, traceparent) values ($1, $2, $3::text::timestamptz, '') on conflict do nothing
+"""
+
+
+class NotReplayable(Exception):
+    """No such dead letter, or one that was replayed already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A bad deployment must not drain a topic into quarantine: so many open dead letters in ten minutes stop the service."""
+
+    most: int
+
+    async def check(self, conn: Connection, new: int) -> None:
+        """Raises TooManyDeadLetters when `new` more would pass the limit."""
+        open_now: int = await conn.fetchval(RECENT)
+        if open_now + new > self.most:
+            raise TooManyDeadLetters(
+                f"{open_now} dead letters within ten minutes, {new} more to come, the limit is {self.most} "
+                "(AMENDS_DEAD_LETTER_LIMIT): look at `amends dead-letters list`, then fix and replay or raise the limit"
+            )
+
+
+async def save_batch(saves: Saves[Any], inputs: Inputs) -> None:
+    """Save a batch; when it cannot be saved as one for a reason that trying again does not help, halve it until the
+    input to blame stands alone, and park that one."""
+
+    async def take(_: Connection) -> Inputs:
+        return inputs
+
+    try:
+        await saves.act(take)
+    except TooManyDeadLetters:
+        raise
+    except Exception as defect:
+        if classify(defect) != "defect" or not inputs:
+            raise
+        log.error("a batch cannot be saved; looking for the input to blame", inputs=len(inputs), error=type(defect).__name__)
+        if len(inputs) == 1:
+            await _park(saves, inputs[0], f"saving failed: {type(defect).__name__}")
+            return
+        middle = len(inputs) // 2
+        await save_batch(saves, inputs[:middle])
+        await save_batch(saves, inputs[middle:])
+
+
+async def _park(saves: Saves[Any], item: Input, reason: str) -> None:
+    async def take(_: Connection) -> Inputs:
+        return [item]
+
+    def refuse(state: Any, item: Input, now: Any) -> Decision[Any] | Refused:
+        raise Parked(reason)
+
+    await saves.act(take, decide=refuse)
+
+
+async def replay(saves: Saves[Any], letter_id: int) -> str:
+    """Handle a parked input again, with the code of today. Returns `handled`, `duplicate` or `parked`."""
+    async def take(conn: Connection) -> Inputs:
+        row = await conn.fetchrow(TAKE, letter_id)
+        if row is None:
+            raise NotReplayable(f"no dead letter {letter_id}")
+        # Deleted, not marked: if it fails again it is parked again under the same reference, as a new row.
+        await conn.execute(GONE, letter_id)
+        if row["kind"] == "timer":
+            timer = orjson.loads(row["input"])
+            await conn.execute(SET_TIMER, row["complaint_id"], timer["name"], timer["due_at"])
+            return []
+        return [_input_of(row)]
+
+    work = await saves.act(take, within_s=10)
+    if work.dead:
+        return "parked"
+    return "duplicate" if work.duplicates else "handled"
+
+
+def _input_of(row: Any) -> Input:
+    body = orjson.loads(row["input"])
+    if "position" in body and "headers" in body:
+        record = _Stored(body, row["key"], row["data"])
+        event = decode(record, record.topic)
+        return from_undecodable(event) if isinstance(event, Undecodable) else from_event(event)
+    return from_event(revive(body, row["data"]))
+
+
+class _Stored:
+    """A parked record in the shape that the codec reads."""
+
+    def __init__(self, body: dict[str, Any], key: bytes | None, value: bytes | None) -> None:
+        self.topic, self.partition, self.offset = body["position"]
+        self.headers: Sequence[tuple[str, bytes]] = [
+            (name, None if value is None else bytes.fromhex(value)) for name, value in body["headers"]  # type: ignore[misc]
+        ]
+        self.key = key
+        self.value = value
+

@@ -1,0 +1,204 @@
+"""The heart of the delivery protocol: which inputs are handled, in which order, and what follows. Pure.
+
+Of each event from another service: sequence <= seen: drop; = seen + 1: handle, then what was held behind it; later: hold.
+Commands, timers and submissions have no sequence: whoever claimed them in this transaction handles them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from shared.contracts import ids
+from shared.contracts.codec import BadData, encode_headers, write_data
+from shared.contracts.decision import Decision, Refused, Timer
+from shared.contracts.dead_letters import DeadLetterParked
+from shared.contracts.envelope import Event, EventData, Undecodable
+from shared.contracts.topics import DEAD_LETTERS, TOPIC_OF
+from shared.postgres.inputs import DeadLetter, Held, Input, Inputs, Outgoing, Row, Work
+from shared.telemetry import tracing
+
+S = TypeVar("S")
+Decide = Callable[[S | None, Input, datetime], Decision[S] | Refused]
+
+
+def from_event(event: Event) -> Input:
+    """An event of another service as an input."""
+    return Input(
+        kind="event",
+        subject=event.subject,
+        body=event,
+        reference=f"{event.service}/{event.subject}/{event.sequence}",
+        carrier=tracing.Carrier(event.traceparent, event.tracestate) if event.traceparent else None,
+        causation_id=str(event.id),
+        correlation_id=event.correlation_id or str(event.id),
+        event=event,
+    )
+
+
+def from_undecodable(record: Undecodable) -> Input:
+    """A record that is no event, on its way to the dead letters."""
+    return Input("event", UUID(int=0), record, "/".join(map(str, record.position)), None, "", "")
+
+
+class Parked(Exception):
+    """Raised in place of a decision, so that the input goes to the dead letters with this reason."""
+
+
+class Fold:
+    """Folds inputs into `work`, for one service. One object per transaction."""
+
+    def __init__(self, service: str, id_key: bytes, decide: Decide[Any], work: Work[Any], held: Held) -> None:
+        self._service = service
+        self._id_key = id_key
+        self._decide = decide
+        self._work = work
+        self._held = held
+        self._topic = TOPIC_OF.get(service, "")
+
+    def run(self, loaded: dict[UUID, Row[Any]], inputs: Inputs) -> Work[Any]:
+        for item in inputs:
+            row = self._work.rows.get(item.subject) or loaded.get(item.subject) or Row(0, 0, {}, None)
+            if isinstance(item.body, Undecodable):
+                self._work.dead.append(dead_letter(item, item.body.reason))
+            elif item.event is None:
+                self._handle(row, item)
+            else:
+                self._in_order(row, item, item.event)
+        for dead in self._work.dead:
+            self._notify(dead)
+        return self._work
+
+    def _in_order(self, row: Row[Any], item: Input, event: Event) -> None:
+        seen = row.seen.get(event.service, 0)
+        slot = (event.subject, event.service, event.sequence)
+        if event.sequence <= seen:
+            self._work.duplicates += 1
+        elif event.sequence > seen + 1:
+            if slot not in self._held:
+                self._held[slot] = self._work.hold[slot] = event
+        else:
+            self._release(slot)
+            while self._handle(row, item):
+                row.seen[event.service] = event.sequence
+                slot = (event.subject, event.service, event.sequence + 1)
+                if slot not in self._held:
+                    return
+                event = self._held[slot]
+                self._release(slot)
+                item = from_event(event)
+
+    def _release(self, slot: tuple[UUID, str, int]) -> None:
+        """Take `slot` out of what waits: either it was to be held by this very work, or its row is deleted."""
+        if self._held.pop(slot, None) is not None and self._work.hold.pop(slot, None) is None:
+            self._work.release.append(slot)
+
+    def _handle(self, row: Row[Any], item: Input) -> bool:
+        """True when the input was decided. An input that cannot be is parked, and what comes behind it is held."""
+        work = self._work
+        span = tracing.begin_process(
+            item.carrier, item.kind if item.event is None else item.event.position.topic, group=self._group,
+            event_type="" if item.event is None else item.event.type, event_id=item.causation_id, complaint_id=str(item.subject),
+        )  # fmt: skip
+        try:
+            decision = self._decide(row.state, item, work.now)
+        except BadData as error:
+            work.dead.append(dead_letter(item, str(error)))
+            span.end("bad data")
+            return False
+        except Exception if item.kind == "command" else ():  # its caller waits, and is told
+            raise
+        except Parked as error:
+            work.dead.append(dead_letter(item, str(error)))
+            span.end("parked")
+            return False
+        except Exception as error:  # a defect of ours: the kind of error, never its text, which may quote the data
+            work.dead.append(dead_letter(item, f"handling failed: {type(error).__name__}"))
+            span.end(type(error).__name__)
+            return False
+        if isinstance(decision, Refused):
+            work.refused.append((item, decision))
+            span.end(None)
+            return False
+        row.state = decision.state
+        work.rows[item.subject] = row
+        for data in decision.events:
+            self._emit(row, item, data, span.carrier)
+        for timer in decision.timers:
+            work.timers[(item.subject, timer.name)] = (timer, span.carrier.traceparent)
+        for name in decision.cancel:
+            work.timers[(item.subject, name)] = None
+        work.handled.append((item, decision))
+        span.end(None)
+        return True
+
+    def _emit(self, row: Row[Any], item: Input, data: EventData, parent: tracing.Carrier) -> None:
+        row.sequence += 1
+        event_id = ids.event_id(self._id_key, self._service, item.subject, row.sequence)
+        carrier = tracing.creation(
+            parent, self._topic, event_type=data.TYPE, event_id=str(event_id), complaint_id=str(item.subject)
+        )
+        headers = encode_headers(
+            event_id=event_id,
+            event_type=data.TYPE,
+            service=self._service,
+            subject=item.subject,
+            sequence=row.sequence,
+            time=self._work.now,
+            causation_id=item.causation_id,
+            correlation_id=item.correlation_id,
+            traceparent=carrier.traceparent,
+            tracestate=carrier.tracestate,
+        )
+        self._work.outgoing.append(Outgoing(self._topic, item.subject.bytes, headers, write_data(data)))
+
+
+    def _notify(self, dead: DeadLetter) -> None:
+        notice = DeadLetterParked(
+            service=self._service, reference=dead.reference, complaint_id=dead.subject, reason=dead.reason, parked_at=self._work.now
+        )  # fmt: skip
+        notice_id = ids.keyed_id(self._id_key, "dead-letter", self._service, dead.reference)
+        headers = encode_headers(
+            event_id=notice_id,
+            event_type=notice.TYPE,
+            service=self._service,
+            subject=dead.subject or notice_id,
+            sequence=1,
+            time=self._work.now,
+            causation_id=dead.reference,
+            correlation_id=str(notice_id),
+            traceparent=tracing.creation(None, DEAD_LETTERS, event_type=notice.TYPE, event_id=str(notice_id), complaint_id="").traceparent,
+        )
+        self._work.outgoing.append(Outgoing(DEAD_LETTERS, dead.key or notice_id.bytes, headers, write_data(notice)))
+
+
+def dead_letter(item: Input, reason: str) -> DeadLetter:
+    """What is kept of an input that cannot be handled: enough to replay it."""
+    if isinstance(item.body, Undecodable):
+        record = item.body
+        headers = [[name, None if value is None else value.hex()] for name, value in record.headers]
+        body: dict[str, Any] = {"position": list(record.position), "headers": headers}
+        return DeadLetter("event", item.reference, None, None, None, reason, body, record.key, record.value)
+    if item.event is not None:
+        event = item.event
+        return DeadLetter(
+            "event", item.reference, event.subject, event.service, event.sequence, reason, envelope(event),
+            event.subject.bytes, event.data,
+        )  # fmt: skip
+    body = {"name": item.body.name, "due_at": item.body.due_at.isoformat()} if item.kind == "timer" else {}
+    return DeadLetter(item.kind, item.reference, item.subject, None, None, reason, body, None, None)
+
+
+def envelope(event: Event) -> dict[str, Any]:
+    """The envelope as JSON, for the tables that keep events aside; `revive` reads it back."""
+    return {
+        "id": str(event.id), "type": event.type, "service": event.service, "subject": str(event.subject),
+        "sequence": event.sequence, "time": event.time.isoformat(), "causation_id": event.causation_id,
+        "correlation_id": event.correlation_id, "traceparent": event.traceparent, "tracestate": event.tracestate,
+        "position": list(event.position),
+    }  # fmt: skip
+
+
+__all__ = ["Decide", "Fold", "Timer", "dead_letter", "envelope", "from_event"]

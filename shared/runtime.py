@@ -1,0 +1,160 @@
+"""Runs one service: its HTTP server and its loops, until a signal or a failure; then a shutdown with a total deadline.
+
+Crash-only: a loop that ends or fails ends the process (status 70) and the supervisor starts a new one. Everything that
+matters is in PostgreSQL by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+import uvloop
+from fastapi import FastAPI
+
+from shared import failpoints
+from shared.config import KafkaSettings, ServiceSettings, load
+from shared.errors import StartRefused
+from shared.http.keys import Authenticator
+from shared.http.server import Server
+from shared.kafka.consume import Consumer
+from shared.kafka.producer import Producer
+from shared.postgres import api_keys, gaps
+from shared.postgres.migrate import missing
+from shared.postgres.pool import Pool, connection, make_pool
+from shared.postgres.relay import Relay
+from shared.telemetry import logs, tracing
+from shared.telemetry.health import Progress
+
+log = structlog.get_logger(__name__)
+
+Loop = Callable[[], Awaitable[None]]
+EXIT_FAILED = 70
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What every service is given to build itself from."""
+
+    service: str
+    settings: ServiceSettings
+    kafka: KafkaSettings
+    pool: Pool
+    relay: Relay
+    progress: Progress
+    keys: Authenticator
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a service consists of: its HTTP app, the loops of its own, and the consumer if it has one."""
+
+    app: FastAPI
+    loops: Mapping[str, Loop] = field(default_factory=dict)
+    consumer: Consumer | None = None
+
+
+def run(service: str, build: Callable[[Base], Parts]) -> None:
+    """Entry point of a service's process."""
+    try:
+        settings, kafka = load(ServiceSettings), load(KafkaSettings)
+        settings.id_key_bytes()
+        failpoints.arm_from(settings.failpoints)
+    except (StartRefused, ValueError) as refusal:
+        print(f"amends {service}: {refusal}", file=sys.stderr)  # noqa: T201 - before logging is set up
+        raise SystemExit(2) from None
+    logs.setup(service, settings.log_level)
+    tracing.setup(f"amends-{service}")
+    code = uvloop.run(_serve(service, settings, kafka, build))
+    os._exit(code)  # client libraries may leave threads and tasks that would hold the process
+
+
+async def _serve(service: str, settings: ServiceSettings, kafka: KafkaSettings, build: Callable[[Base], Parts]) -> int:
+    pool = await make_pool(settings.database_url.get_secret_value(), service=service)
+    producer = Producer(kafka, client_id=f"amends-{service}-relay")
+    progress = Progress(window_s=settings.liveness_window_s)
+    relay = Relay(service=service, pool=pool, sender=producer, progress=progress)
+    keys = Authenticator(lambda: api_keys.load(pool), refresh_s=10.0)
+    parts = build(Base(service, settings, kafka, pool, relay, progress, keys))
+    progress.ready_when("postgres", lambda: _postgres_ready(pool, service))
+    server = Server(parts.app, settings.http_host, settings.http_port)
+    try:
+        await server.start()
+    except StartRefused as refusal:
+        log.critical("cannot start", reason=str(refusal))
+        return 2
+    log.info("listening", host=settings.http_host, port=server.port)
+
+    loops: dict[str, Loop] = {"relay": relay.run, "sweep": relay.sweep, "gaps": lambda: gaps.watch(pool, service), **parts.loops}
+    consumer = parts.consumer
+    if consumer is not None:
+        assigned = consumer
+        loops["consumer"] = consumer.run
+        progress.expect("consumer")
+        progress.ready_when("kafka", lambda: _assigned(assigned))
+    progress.expect("relay")
+    tasks = {asyncio.ensure_future(loop()): name for name, loop in loops.items()}
+    stop = _on_signals()
+    await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
+    code = 0
+    for task in tasks:
+        if task.done():
+            error = task.exception()
+            log.critical("a loop ended", loop=tasks[task], error=type(error).__name__, exc_info=error)
+            code = EXIT_FAILED
+    try:
+        await asyncio.wait_for(_shut_down(server, consumer, relay, tasks, producer, pool), settings.shutdown_s)
+    except TimeoutError:
+        log.warning("shutdown took too long; ending as it is", after_s=settings.shutdown_s)
+        code = code or 1
+    tracing.shutdown(2.0)
+    return code
+
+
+async def _shut_down(
+    server: Server, consumer: Consumer | None, relay: Relay, tasks: Mapping[asyncio.Future[None], str], producer: Producer, pool: Pool
+) -> None:
+    """Take nothing new, finish what is in hand, send what is committed. The total deadline is the caller's."""
+    await server.stop(grace_s=3.0)
+    if consumer is not None:
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(consumer.stop(), 10.0)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(relay.drain(), 3.0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await producer.discard()
+    await asyncio.wait_for(pool.close(), 3.0)
+
+
+def _on_signals() -> asyncio.Future[None]:
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[None] = loop.create_future()
+
+    def ask() -> None:
+        if not stop.done():
+            stop.set_result(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask)
+    return stop
+
+
+async def _postgres_ready(pool: Pool, service: str) -> str | None:
+    try:
+        async with connection(pool) as conn:
+            lacking = await missing(conn, service)
+    except Exception as error:
+        return f"PostgreSQL does not answer ({type(error).__name__})"
+    return f"not migrated: {', '.join(lacking)} (run: amends migrate)" if lacking else None
+
+
+async def _assigned(consumer: Consumer) -> str | None:
+    return None if consumer.assigned else "no partitions assigned yet"
