@@ -26,7 +26,7 @@ class _Loop(NamedTuple):
 class Progress:
     """What the loops of one process report, and what decides whether it is live and ready.
 
-    A ping would answer while the consumer stands still; so each loop says `expect` once and `beat` whenever it has moved.
+    A ping would answer while the consumer stands still; so each loop says `expect` once and `beat` whenever it moved.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -57,7 +57,7 @@ class Progress:
         self._halted = None
 
     def require(self, name: str, check: Check, timeout_s: float = 2.0) -> None:
-        """/readyz asks `check` each time: None means well, a text says what is wrong. An error or no answer in time is not ready."""
+        """/readyz asks `check` each time. None: all is well; a text: what is wrong. An error or silence: not ready."""
         self._checks[name] = (check, timeout_s)
 
     def live(self) -> Report:

@@ -11,7 +11,7 @@ import platform
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, GCCollector, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
 
 from shared.telemetry import tracing
 
@@ -74,7 +74,7 @@ BATCH_EVENTS = _histogram("amends_batch_events", "Inputs in one save.", buckets=
 SAVE_DURATION = _histogram(
     "amends_save_duration_seconds", "Time of one save: load, decide, transaction.", unit="seconds", buckets=FAST_S
 )
-SAVE_CONFLICTS = _counter("amends_save_conflicts", "Saves rolled back because somebody else saved first; decided again.")
+SAVE_CONFLICTS = _counter("amends_save_conflicts", "Saves rolled back because another came first; decided again.")
 
 OUTBOX_PENDING = _gauge("amends_outbox_pending", "Outbox rows not yet acknowledged by Kafka.")
 OUTBOX_OLDEST_AGE = _gauge("amends_outbox_oldest_age_seconds", "Age of the oldest outbox row.", unit="seconds")
@@ -96,7 +96,7 @@ TIMER_LAG = _histogram(
 DECISIONS = _counter("amends_decisions", "Policy rules that took part in a decision.", "policy", "version", "rule")
 LEDGER_ROWS = _counter("amends_ledger_rows", "Rows appended to the ledger.")
 LOOP_LAG = _histogram(
-    "amends_event_loop_lag_seconds", "How much later than asked for the event loop woke up.", unit="seconds", buckets=FAST_S
+    "amends_event_loop_lag_seconds", "How much too late the event loop woke up.", unit="seconds", buckets=FAST_S
 )
 
 
@@ -130,8 +130,8 @@ def reference_page() -> str:
     lines = [
         "# Metrics",
         "",
-        "Made by `amends docs` from `shared/telemetry/metrics.py`; do not edit. Each service shows them on `/metrics`, as",
-        "OpenMetrics with exemplars (`trace_id`) when the scraper asks for it. No label ever holds a complaint's id or personal data.",
+        "Made from `shared/telemetry/metrics.py`; do not edit. Each service shows them on `/metrics`, as OpenMetrics",
+        "with exemplars (`trace_id`) when the scraper asks for it. No label holds a complaint's id or personal data.",
         "",
         "| name | kind | labels | unit | meaning |",
         "| --- | --- | --- | --- | --- |",

@@ -43,17 +43,17 @@ class Recorder(NamedTuple):
 _recorder: Recorder | None = None
 
 
-def recorder() -> Recorder | None:
+def active() -> Recorder | None:
     """What makes spans in this process; None when nothing is recorded here."""
     return _recorder
 
 
 def setup(service_name: str, *, exporter: SpanExporter | None = None) -> None:
-    """Start recording spans, if the standard OTEL_* settings name an OTLP/HTTP endpoint; otherwise only ids are carried.
+    """Start recording spans, if the standard OTEL_* settings name an OTLP endpoint; otherwise only ids are carried on.
 
-    Call once, before any work. OTEL_SDK_DISABLED, OTEL_TRACES_EXPORTER=none, OTEL_TRACES_SAMPLER(_ARG), OTEL_SERVICE_NAME,
-    OTEL_RESOURCE_ATTRIBUTES, OTEL_BSP_* and OTEL_EXPORTER_OTLP_* mean what OpenTelemetry says. `exporter` replaces the OTLP
-    exporter and gets each span at once (for tests).
+    Call once, before any work. OTEL_SDK_DISABLED, OTEL_TRACES_EXPORTER=none, OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME,
+    OTEL_RESOURCE_ATTRIBUTES, OTEL_BSP_* and OTEL_EXPORTER_OTLP_* mean what OpenTelemetry says. `exporter` replaces the
+    OTLP exporter and gets each span at once (for tests).
     """
     global _recorder
     if _recorder is not None:
@@ -75,7 +75,7 @@ def setup(service_name: str, *, exporter: SpanExporter | None = None) -> None:
 
 
 async def shutdown(timeout_s: float) -> None:
-    """Send what is recorded and stop recording. Returns after `timeout_s` seconds at most, also when nobody takes the spans."""
+    """Send what is recorded and stop recording. Ends after `timeout_s` seconds at most, also when nobody takes them."""
     global _recorder
     recorder, _recorder = _recorder, None
     if recorder is None:
@@ -114,7 +114,7 @@ def _endpoint_is_set() -> bool:
 
 
 class _KeepLinked(Sampler):
-    """The configured sampler, but what starts a new trace out of a recorded one (a send, a timer) is recorded with it."""
+    """The configured sampler; but what starts a new trace out of a recorded one (send, timer) is always recorded."""
 
     def __init__(self, configured: Sampler) -> None:
         self._configured = configured

@@ -1,8 +1,9 @@
 """W3C trace context as plain text, and the few kinds of span that Amends records.
 
-A complaint's way is one trace: SERVER request -> `create` (kept in the outbox row and sent as the event's header) -> `process`
-in the next service -> `create` of what that emits, and so on. What happens much later (a timer) or for many complaints at
-once (a relay batch) is a trace of its own, linked to the spans it came from. `complaint.id` is on every span.
+A complaint's way is one trace: SERVER request -> `create` (kept in the outbox row and sent as the event's header) ->
+`process` in the next service -> `create` of what that emits, and so on. What happens much later (a timer) or for many
+complaints at once (a relay batch) is a trace of its own, linked to the spans it came from. `complaint.id` is on every
+span.
 
 A span costs 20-40 us, so spans are only made where they are recorded: an unsampled carrier, or a process without an
 exporter, costs about a microsecond a step and still carries the trace id onward.
@@ -41,11 +42,11 @@ from shared.telemetry.carrier import (
     trace_id_of,
     use,
 )
-from shared.telemetry.recording import Recorder, recorder, setup, shutdown
+from shared.telemetry.recording import Recorder, active, setup, shutdown
 
 __all__ = [
-    "ATTRIBUTES", "Carrier", "ProcessSpan", "begin_process", "begin_request", "creation", "current", "fire", "is_sampled",
-    "parse", "send", "setup", "shutdown", "span_id_of", "trace_id_of", "use",
+    "ATTRIBUTES", "Carrier", "ProcessSpan", "begin_process", "begin_request", "creation", "current", "fire",
+    "is_sampled", "parse", "send", "setup", "shutdown", "span_id_of", "trace_id_of", "use",
 ]  # fmt: skip
 
 # The only attributes that leave the process. Personal data has no key here, so it cannot be recorded by mistake.
@@ -208,8 +209,9 @@ def send(destination: str, carriers: Sequence[Carrier], *, complaint_ids: Sequen
 
     `complaint_ids`, one for each carrier, stand on the links, so that a complaint's sends can be found.
     """
-    sampled = [i for i, carrier in enumerate(carriers) if is_sampled(carrier)] if _recorder is not None else []
-    if not sampled or _recorder is None:
+    recorder = active()
+    sampled = [] if recorder is None else [i for i, carrier in enumerate(carriers) if is_sampled(carrier)]
+    if not sampled or recorder is None:
         yield
         return
     links = []
@@ -221,7 +223,7 @@ def send(destination: str, carriers: Sequence[Carrier], *, complaint_ids: Sequen
         **_messaging("send", destination),
         "messaging.batch.message_count": len(carriers),
     }
-    span = _start(_recorder, f"send {destination}", SpanKind.CLIENT, None, attributes, links)
+    span = _start(recorder, f"send {destination}", SpanKind.CLIENT, None, attributes, links)
     work = ProcessSpan(_carrier_of(span), span)
     try:
         yield
@@ -239,7 +241,8 @@ def fire(
     fired_at: datetime | None = None,
 ) -> Carrier:
     """A timer fires, perhaps days after it was set: a new trace, linked to the span that set it."""
-    if _recorder is None or (set_by is not None and VALID(set_by.traceparent) and not is_sampled(set_by)):
+    recorder = active()
+    if recorder is None or (set_by is not None and VALID(set_by.traceparent) and not is_sampled(set_by)):
         return _new_root()
     link = _context_of(set_by)
     attributes: dict[str, Value] = {
@@ -250,31 +253,32 @@ def fire(
     if fired_at is not None:
         attributes["timer.lag_s"] = (fired_at - due_at).total_seconds()
     links = [] if link is None else [Link(link, {"link.kind": "scheduled_by"})]
-    span = _start(_recorder, f"fire {timer_name}", SpanKind.INTERNAL, None, attributes, links)
+    span = _start(recorder, f"fire {timer_name}", SpanKind.INTERNAL, None, attributes, links)
     span.end()
     return _carrier_of(span)
 
 
 def _pass_on(parent: Carrier | None) -> tuple[Carrier, Recorder | None]:
     """The carrier of a step that is not recorded, and the recorder when it is to be recorded instead."""
+    recorder = active()
     if parent is None or VALID(parent.traceparent) is None:
-        return (_ABSENT, _recorder) if _recorder is not None else (_new_root(), None)
+        return (_new_root(), None) if recorder is None else (_ABSENT, recorder)
     traceparent = parent.traceparent
     if traceparent[54] not in SAMPLED_DIGITS:
-        if _recorder is None or _recorder.parent_decides:
-            span_id = random.getrandbits(64) or 1  # noqa: S311 - an id, not a secret
+        if recorder is None or recorder.parent_decides:
+            span_id = random.getrandbits(64) or 1
             return Carrier(f"{traceparent[:36]}{span_id:016x}{traceparent[52:]}", parent.tracestate), None
-    elif _recorder is None:
-        # Others record this trace and we do not: with a span id that nobody has, what comes after us would be an orphan.
+    elif recorder is None:
+        # Others record this trace and we do not: a span id of ours, which nobody has, would orphan what comes after us.
         return parent, None
-    return _ABSENT, _recorder
+    return _ABSENT, recorder
 
 
 _ABSENT = Carrier("")
 
 
 def _new_root() -> Carrier:
-    ids = random.getrandbits(192)  # noqa: S311 - an id, not a secret
+    ids = random.getrandbits(192)
     return Carrier(f"00-{ids >> 64 or 1:032x}-{ids & 0xFFFFFFFFFFFFFFFF or 1:016x}-00")
 
 
@@ -292,7 +296,12 @@ def _start(
     if parent_context is not None:
         context = set_span_in_context(NonRecordingSpan(parent_context), context)
     return recorder.tracer.start_span(
-        name, context=context, kind=kind, attributes=_allowed(attributes), links=links, start_time=start_ns or time.time_ns()
+        name,
+        context=context,
+        kind=kind,
+        attributes=_allowed(attributes),
+        links=links,
+        start_time=start_ns or time.time_ns(),
     )
 
 
