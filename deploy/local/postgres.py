@@ -89,8 +89,9 @@ class PostgresServer:
             self._child.stop(timeout)
 
     def kill(self) -> None:
-        """SIGKILL to the server and all its backends."""
-        self.child.kill()
+        """SIGKILL to the server and all its backends, if it runs."""
+        if self._child is not None:
+            self._child.kill()
 
     def freeze(self) -> None:
         """SIGSTOP to the server and all its backends."""

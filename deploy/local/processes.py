@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -209,7 +210,9 @@ class Child:
             with contextlib.suppress(psutil.Error):
                 each.kill()
         self._process.wait()
-        psutil.wait_procs(tree, timeout=10)
+        deadline = time.monotonic() + 10
+        while any(map(_runs, tree)) and time.monotonic() < deadline:
+            time.sleep(0.005)
         self._forget()
 
     def freeze(self) -> None:
@@ -259,7 +262,7 @@ class Child:
             return
         kill_tree(int(pid), float(created))
         with contextlib.suppress(psutil.Error):
-            if abs(leftover.create_time() - float(created)) < 1:
+            if abs(leftover.create_time() - float(created)) < 2:
                 leftover.wait(10)
 
 
@@ -271,6 +274,14 @@ def _stopped_tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
         return [root, *root.children(recursive=True)]
     except psutil.Error:
         return []
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Not for descendants that are dead and wait for init to notice, which may take seconds or for ever."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def kill_all() -> None:

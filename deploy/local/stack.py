@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from deploy.local.kafka import KafkaBroker
+from deploy.local.pgfiles import erase_data
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import StartFailed
 from deploy.local.progress import Progress, Step, silent
@@ -34,8 +36,9 @@ class LocalStack:
 
     def __init__(self, data_dir: Path, progress: Progress = silent) -> None:
         self.data_dir = data_dir.absolute()
-        self._progress = _never_failing(progress)
+        self._tell = progress
         self._lock: IO[str] | None = None
+        self._abandoned = threading.Event()
         logs = self.data_dir / "logs"
         self.kafka = KafkaBroker(self.data_dir / "kafka", logs, self._progress)
         self.postgres = PostgresServer(self.data_dir / "postgres", logs, self._progress)
@@ -48,21 +51,42 @@ class LocalStack:
     def start(self) -> Self:
         """Start both at once; returns when both answer. Raises StartFailed, and then nothing runs."""
         self._take_lock()
+        self._abandoned.clear()
+        both = _Both(self.kafka.start, self.postgres.start)
         try:
-            _both(self.kafka.start, self.postgres.start)
+            both.wait()
         except BaseException:
-            self.stop(timeout=3)
+            self._abandoned.set()
+            self.kill()
+            both.join(5)
+            self.kill()  # for one that was just being started
+            self._release_lock()
             raise
         return self
 
     def stop(self, timeout: float = 10.0) -> None:
         """Stop both; what has not ended after `timeout` seconds is killed. Does nothing when nothing runs."""
         try:
-            _both(lambda: self.kafka.stop(timeout), lambda: self.postgres.stop(timeout))
+            _Both(lambda: self.kafka.stop(timeout), lambda: self.postgres.stop(timeout)).wait()
+        except BaseException:
+            self.kill()
+            raise
         finally:
-            if self._lock is not None:
-                self._lock.close()
-                self._lock = None
+            self._release_lock()
+
+    def kill(self) -> None:
+        """SIGKILL to both. The data survives that."""
+        self.kafka.kill()
+        self.postgres.kill()
+
+    def erase(self) -> None:
+        """Delete all data; nothing may run."""
+        self._take_lock()
+        try:
+            erase_data(self.data_dir / "postgres")
+            shutil.rmtree(self.data_dir, ignore_errors=True)
+        finally:
+            self._release_lock()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -72,7 +96,16 @@ class LocalStack:
     ) -> None:
         self.stop()
 
+    def _progress(self, step: Step) -> None:
+        """Pass news on. Every piece of a start tells before it begins, so this is also where an abandoned one ends."""
+        if self._abandoned.is_set():
+            raise StartFailed(step.part, "interrupted")
+        with contextlib.suppress(OSError):  # a terminal that has gone away must not keep us from stopping
+            self._tell(step)
+
     def _take_lock(self) -> None:
+        if self._lock is not None:
+            raise RuntimeError(f"the stack on {self.data_dir} runs already")
         self.data_dir.mkdir(parents=True, exist_ok=True)
         # As root PostgreSQL's user must pass through here (it may not list it).
         self.data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
@@ -91,41 +124,42 @@ class LocalStack:
         lock.flush()
         self._lock = lock
 
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
-def _both(*actions: Callable[[], None]) -> None:
-    """Run each in a thread of its own; raise the first failure at once, whatever the others do.
 
-    Not an executor: that one would wait at the exit of the interpreter for a download that nobody wants any more.
-    """
-    failures: list[BaseException] = []
-    running = len(actions)
-    changed = threading.Condition()
+class _Both:
+    """Actions, each in a thread of its own. Not an executor: one would wait for them at the exit of the interpreter."""
 
-    def run(action: Callable[[], None]) -> None:
-        nonlocal running
-        failure: list[BaseException] = []
+    def __init__(self, *actions: Callable[[], None]) -> None:
+        self._failures: list[BaseException] = []
+        self._changed = threading.Condition()
+        self._running = len(actions)
+        self._threads = [threading.Thread(target=self._run, args=(action,), daemon=True) for action in actions]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, action: Callable[[], None]) -> None:
+        failures: list[BaseException] = []
         try:
             action()
-        except BaseException as error:
-            failure.append(error)
-        with changed:
-            failures.extend(failure)
-            running -= 1
-            changed.notify()
+        except BaseException as error:  # handed to whoever waits
+            failures.append(error)
+        with self._changed:
+            self._failures += failures
+            self._running -= 1
+            self._changed.notify()
 
-    for action in actions:
-        threading.Thread(target=run, args=(action,), daemon=True).start()
-    with changed:
-        changed.wait_for(lambda: failures or not running)
-    if failures:
-        raise failures[0]
+    def wait(self) -> None:
+        """Until all are done or one has failed; raises the first failure."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._failures or not self._running)
+        if self._failures:
+            raise self._failures[0]
 
-
-def _never_failing(progress: Progress) -> Progress:
-    """A terminal that has gone away must not keep the stack from starting or stopping."""
-
-    def tell(step: Step) -> None:
-        with contextlib.suppress(OSError):
-            progress(step)
-
-    return tell
+    def join(self, timeout: float) -> None:
+        """Until all are done, failed or not, at most `timeout` seconds for each."""
+        for thread in self._threads:
+            thread.join(timeout)

@@ -6,6 +6,7 @@ for whatever reason, every process still listed is killed with all its descendan
 parent-death signal (macOS), and on Linux for grandchildren that were frozen by a test when the owner died.
 """
 
+import os
 import signal
 import sys
 
@@ -13,18 +14,23 @@ import psutil
 
 
 def kill_tree(pid: int, created: float) -> None:
-    """SIGKILL a process and its descendants, if it is still the process that started at `created` (epoch seconds)."""
+    """SIGKILL what is left of a process that started at `created` (epoch seconds), its descendants and its session.
+
+    The session (each child leads its own) finds descendants whose parents are gone already.
+    """
+    tree = []
     try:
-        process = psutil.Process(pid)
-        if abs(process.create_time() - created) > 0.5:
+        root = psutil.Process(pid)
+        if abs(root.create_time() - created) > 2:  # the number has been given to another process
             return
-        tree = [process, *process.children(recursive=True)]
+        tree = [root, *root.children(recursive=True)]
     except psutil.Error:
-        return
-    for each in tree:
+        pass
+    for each in [*tree, *psutil.process_iter()]:
         try:
-            each.kill()
-        except psutil.Error:
+            if each in tree or os.getsid(each.pid) == pid:
+                each.kill()
+        except (psutil.Error, OSError):
             continue
 
 

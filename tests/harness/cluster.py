@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -52,12 +51,12 @@ def running_cluster() -> Iterator[Cluster]:
 def embedded() -> Iterator[Cluster]:
     """The embedded stack on a temporary folder, for this block."""
     # Not pytest's folder: as root, PostgreSQL's user could not pass through that.
-    folder = Path(tempfile.mkdtemp(prefix="amends-test-"))
+    stack = LocalStack(Path(tempfile.mkdtemp(prefix="amends-test-")))
     try:
-        with LocalStack(folder) as stack:
+        with stack:
             yield Cluster(stack.addresses.kafka_bootstrap, stack.addresses.postgres_dsn, stack)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        stack.erase()
 
 
 def docker_answers() -> bool:
