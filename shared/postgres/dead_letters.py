@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 import structlog
@@ -13,7 +15,7 @@ from shared.contracts.codec import decode
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Undecodable
 from shared.errors import TooManyDeadLetters, classify
-from shared.postgres.fold import Parked, from_event, from_undecodable
+from shared.postgres.fold import Decide, Parked, from_event, from_undecodable
 from shared.postgres.inputs import Input, Inputs
 from shared.postgres.pool import Connection
 from shared.postgres.saves import Saves, revive
@@ -80,15 +82,27 @@ async def _park(saves: Saves[Any], item: Input, reason: str) -> None:
     async def take(_: Connection) -> Inputs:
         return [item]
 
-    def refuse(state: Any, item: Input, now: Any) -> Decision[Any] | Refused:
+    await saves.act(take, decide=refuse(reason))
+
+
+def refuse(reason: str) -> Decide[Any]:
+    """In place of a service's `decide`: sends whatever is taken to the dead letters, with this reason."""
+
+    def decide(state: Any, item: Input, now: datetime) -> Decision[Any] | Refused:
         raise Parked(reason)
 
-    await saves.act(take, decide=refuse)
+    return decide
 
 
-async def replay(saves: Saves[Any], letter_id: int) -> str:
-    """Handle a parked input again, with the code of today. Returns `handled`, `duplicate` or `parked`."""
+async def replay(saves: Saves[Any], letter_id: int, requeue: str | None = None) -> str:
+    """Handle a parked input again, with the code of today. Returns `handled`, `queued`, `duplicate` or `parked`.
+
+    `requeue` is the SQL that puts a stored submission (delivery id, item) back in line. Raises NotReplayable.
+    """
+    queued = False
+
     async def take(conn: Connection) -> Inputs:
+        nonlocal queued
         row = await conn.fetchrow(TAKE, letter_id)
         if row is None:
             raise NotReplayable(f"no dead letter {letter_id}")
@@ -97,10 +111,18 @@ async def replay(saves: Saves[Any], letter_id: int) -> str:
         if row["kind"] == "timer":
             timer = orjson.loads(row["input"])
             await conn.execute(SET_TIMER, row["complaint_id"], timer["name"], timer["due_at"])
+            queued = True
+            return []
+        if row["kind"] == "submission" and requeue is not None:
+            delivery_id, _, item = row["reference"].partition("/")
+            await conn.execute(requeue, UUID(delivery_id), int(item))
+            queued = True
             return []
         return [_input_of(row)]
 
     work = await saves.act(take, within_s=10)
+    if queued:
+        return "queued"
     if work.dead:
         return "parked"
     return "duplicate" if work.duplicates else "handled"

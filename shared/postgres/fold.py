@@ -99,7 +99,7 @@ class Fold:
         """True when the input was decided. An input that cannot be is parked, and what comes behind it is held."""
         work = self._work
         span = tracing.begin_process(
-            item.carrier, item.kind if item.event is None else item.event.position.topic, group=self._group,
+            item.carrier, item.kind if item.event is None else item.event.position.topic, group=self._service,
             event_type="" if item.event is None else item.event.type, event_id=item.causation_id, complaint_id=str(item.subject),
         )  # fmt: skip
         try:
@@ -108,13 +108,14 @@ class Fold:
             work.dead.append(dead_letter(item, str(error)))
             span.end("bad data")
             return False
-        except Exception if item.kind == "command" else ():  # its caller waits, and is told
-            raise
         except Parked as error:
             work.dead.append(dead_letter(item, str(error)))
             span.end("parked")
             return False
-        except Exception as error:  # a defect of ours: the kind of error, never its text, which may quote the data
+        except Exception as error:
+            if item.kind == "command":  # its caller waits, and is told
+                raise
+            # A defect of ours: the kind of error, never its text, which may quote the data.
             work.dead.append(dead_letter(item, f"handling failed: {type(error).__name__}"))
             span.end(type(error).__name__)
             return False

@@ -37,7 +37,7 @@ async def watch(pool: Pool, service: str) -> None:
         except Exception as error:
             log.warning("cannot look for gaps", service=service, error=type(error).__name__)
             continue
-        metrics.GAPS.labels(service).set(len(rows))
+        metrics.SEQUENCE_GAPS.labels(service).set(len(rows))
         for row in rows:
             log.error(
                 "an event is missing", service=service, complaint_id=str(row["complaint_id"]), written_by=row["service"],

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -237,14 +238,15 @@ class Saves(Generic[S]):
 
     def _count(self, work: Work[S], seconds: float) -> None:
         metrics.SAVE_DURATION.labels(self._service).observe(seconds)
-        metrics.BATCH_SIZE.labels(self._service).observe(len(work.handled))
-        metrics.EVENTS_HANDLED.labels(self._service).inc(len(work.handled))
+        metrics.BATCH_EVENTS.labels(self._service).observe(len(work.handled))
+        for event_type, count in Counter(item.event.type for item, _ in work.handled if item.event is not None).items():
+            metrics.EVENTS_HANDLED.labels(self._service, event_type).inc(count)
         if work.duplicates:
             metrics.EVENTS_DUPLICATE.labels(self._service).inc(work.duplicates)
         if work.hold:
             metrics.EVENTS_HELD.labels(self._service).inc(len(work.hold))
         for dead in work.dead:
-            metrics.DEAD_LETTERS.labels(self._service, dead.kind).inc()
+            metrics.DEAD_LETTERS.labels(self._service, dead.kind, dead.reason.partition(":")[0]).inc()
 
 
 def revive(body: dict[str, Any], data: bytes) -> Event:

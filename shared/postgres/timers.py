@@ -60,7 +60,7 @@ class Timers:
             await failpoints.reach("timers.after_claim")
         inputs = []
         for row in sorted(rows, key=lambda row: row["due_at"]):
-            metrics.TIMER_LAG.labels(self._service).observe(row["late_s"])
+            metrics.TIMER_LAG.labels(self._service).observe(max(0.0, row["late_s"]))
             subject, name, due_at = row["complaint_id"], row["name"], row["due_at"]
             inputs.append(
                 Input(
@@ -68,9 +68,7 @@ class Timers:
                     subject=subject,
                     body=Due(name, due_at),
                     reference=f"timer/{subject}/{name}/{due_at.isoformat()}",
-                    carrier=tracing.fire(
-                        name, tracing.Carrier(row["traceparent"]), complaint_id=str(subject), due_at=due_at
-                    ),
+                    carrier=tracing.fire(name, tracing.parse(row["traceparent"]), str(subject), due_at),
                     causation_id=f"timer:{name}",
                     correlation_id=str(subject),
                 )

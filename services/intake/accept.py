@@ -1,0 +1,94 @@
+"""Accepting: what callers send is stored before it is acknowledged. Requests that come together share one commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+import structlog
+
+from services.intake import store
+from services.intake.store import Accepted
+from shared import failpoints
+from shared.postgres.pool import Pool, connection
+
+log = structlog.get_logger(__name__)
+
+Answer = Literal["accepted", "duplicate", "conflict"]
+MAX_BATCH = 2_000
+WAIT_S = 10.0
+
+
+class NotStored(Exception):
+    """The store did not answer in time. Nothing is acknowledged; sending again is harmless."""
+
+
+class _Waiting(NamedTuple):
+    items: Sequence[Accepted]
+    answer: asyncio.Future[list[Answer]]
+
+
+class Acceptance:
+    """Stores submissions in micro-batches: while one commit runs, what arrives waits for the next.
+
+    `stored` is called with what each commit added, so that normalizing can begin at once.
+    """
+
+    def __init__(self, pool: Pool, *, stored: Callable[[Sequence[Accepted]], None]) -> None:
+        self._pool = pool
+        self._stored = stored
+        self._waiting: list[_Waiting] = []
+        self._arrived = asyncio.Event()
+
+    async def accept(self, items: Sequence[Accepted]) -> list[Answer]:
+        """Returns when the items are durable, with an answer for each. Raises NotStored."""
+        answer: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(items, answer))
+        self._arrived.set()
+        try:
+            return await asyncio.wait_for(answer, WAIT_S)
+        except TimeoutError:
+            raise NotStored from None
+
+    async def run(self) -> None:
+        """Commit what waits, as much at a time as there is."""
+        while True:
+            await self._arrived.wait()
+            batch: list[_Waiting] = []
+            size = 0
+            while self._waiting and (size == 0 or size + len(self._waiting[0].items) <= MAX_BATCH):
+                batch.append(self._waiting.pop(0))
+                size += len(batch[-1].items)
+            if not self._waiting:
+                self._arrived.clear()
+            await self._commit([w for w in batch if not w.answer.done()])
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+        items = [item for waiting in batch for item in waiting.items]
+        if not items:
+            return
+        try:
+            async with connection(self._pool) as conn:
+                async with conn.transaction():
+                    new, earlier = await store.store(conn, items)
+                    await failpoints.reach("accept.before_commit")
+            await failpoints.reach("accept.after_commit")
+        except Exception as error:
+            # Whatever it was, the callers are told that nothing is acknowledged, and they send again.
+            log.warning("submissions not stored", items=len(items), error=type(error).__name__)
+            for waiting in batch:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(NotStored())
+            return
+        self._stored([item for item in items if (item.delivery.id, item.item) in new])
+        for waiting in batch:
+            if not waiting.answer.done():
+                waiting.answer.set_result([_answer(item, new, earlier) for item in waiting.items])
+
+
+def _answer(item: Accepted, new: set[tuple[UUID, int]], earlier: dict[tuple[str, str], bytes]) -> Answer:
+    if (item.delivery.id, item.item) in new:
+        return "accepted"
+    return "duplicate" if earlier.get((item.delivery.source, item.identity.event_id)) == item.identity.sha256 else "conflict"

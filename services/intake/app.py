@@ -1,0 +1,43 @@
+"""Composition root of intake: HTTP in, `complaints` out."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from services.intake import api
+from services.intake.domain import IntakeState
+from services.intake.handlers import SERVICE, Handlers
+from services.intake.store import REQUEUE
+from shared.http.app import make_app
+from shared.http.operations import operations
+from shared.postgres.dead_letters import Limit
+from shared.postgres.saves import Saves
+from shared.runtime import Base, Parts, run
+
+
+def build(base: Base) -> Parts:
+    """Wire the parts together; nothing connects yet."""
+    id_key = base.settings.id_key_bytes()
+    handlers = Handlers(base.pool, id_key, base.progress)
+    handlers.saves = Saves(
+        service=SERVICE,
+        pool=base.pool,
+        relay=base.relay,
+        id_key=id_key,
+        read=IntakeState.model_validate_json,
+        write=IntakeState.model_dump_json,
+        decide=handlers.decide,
+        also=handlers.settle,
+        dead_letter_check=Limit(base.settings.dead_letter_limit).check,
+    )
+    app = make_app("Amends intake", service=SERVICE, progress=base.progress)
+    app.include_router(api.routes(handlers, base.keys))
+    app.include_router(operations(handlers.saves, base.pool, base.keys, requeue=REQUEUE))
+    base.progress.expect("normalize", base.settings.liveness_window_s)
+    return Parts(app, loops={"accept": handlers.acceptance.run, "normalize": handlers.normalize})
+
+
+main = partial(run, SERVICE, build)
+
+if __name__ == "__main__":
+    main()

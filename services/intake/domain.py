@@ -1,0 +1,81 @@
+"""What a submission means for its complaint. Pure: the first contact of a record is a complaint, later ones belong to it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from services.intake.submissions import (
+    ContactSubmission,
+    Delivery,
+    ReplySubmission,
+    SetAside,
+    StatusSubmission,
+    Submission,
+)
+from shared.contracts.complaints import (
+    ComplaintReceived,
+    ContactAdded,
+    Raw,
+    ReplySent,
+    StatusReported,
+    SubmissionSetAside,
+)
+from shared.contracts.decision import Decision
+
+
+# The word that reconciliation counts a submission under, by the event that it became.
+OUTCOMES: dict[str, str] = {
+    ComplaintReceived.TYPE: "complaint",
+    ContactAdded.TYPE: "contact",
+    ReplySent.TYPE: "reply",
+    StatusReported.TYPE: "status",
+    SubmissionSetAside.TYPE: "set_aside",
+}
+
+
+class IntakeState(BaseModel):
+    """What intake knows of a complaint: whether its first contact was received, and how much came since."""
+
+    model_config = ConfigDict(frozen=True)
+
+    received: bool = False
+    contacts: int = 0
+    replies: int = 0
+    statuses: int = 0
+
+
+def decide(state: IntakeState | None, submission: Submission, delivery: Delivery, item: int, now: datetime) -> Decision[IntakeState]:
+    """The event that `submission` becomes. `now` is not used: a contact carries the times of its own delivery."""
+    before = state or IntakeState()
+    match submission:
+        case ContactSubmission(contact=contact):
+            after = before.model_copy(update={"received": True, "contacts": before.contacts + 1})
+            return Decision(after, (ContactAdded(contact=contact) if before.received else ComplaintReceived(contact=contact),))
+        case ReplySubmission(contact=contact):
+            return Decision(before.model_copy(update={"replies": before.replies + 1}), (ReplySent(contact=contact),))
+        case StatusSubmission():
+            reported = StatusReported(
+                source=submission.source,
+                status=submission.status,
+                status_source=submission.status_source,
+                occurred_at=submission.occurred_at,
+                received_at=delivery.received_at,
+                by=submission.by,
+                reason=submission.reason,
+                raw=_raw(submission.identity.sha256, delivery, item),
+            )
+            return Decision(before.model_copy(update={"statuses": before.statuses + 1}), (reported,))
+        case SetAside():
+            set_aside = SubmissionSetAside(
+                source=submission.source,
+                reason=submission.reason,
+                received_at=delivery.received_at,
+                raw=_raw(submission.identity.sha256, delivery, item),
+            )
+            return Decision(before, (set_aside,))
+
+
+def _raw(sha256: bytes, delivery: Delivery, item: int) -> Raw:
+    return Raw(delivery_id=delivery.id, item=item, sha256=sha256.hex(), content_type=delivery.content_type)

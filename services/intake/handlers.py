@@ -1,0 +1,199 @@
+"""Intake's two steps: accept (decode -> store -> answer) and normalize (take -> decide -> save)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from services.intake import domain, store
+from services.intake.accept import Acceptance, Answer
+from services.intake.adapters import ADAPTERS
+from services.intake.domain import OUTCOMES, IntakeState
+from services.intake.store import Accepted, Stored
+from services.intake.submissions import Delivery, Item, Rejection, Submission, Unreadable
+from shared.clock import utc_now
+from shared.contracts import ids
+from shared.contracts.decision import Decision, Refused
+from shared.errors import TooManyDeadLetters
+from shared.postgres.dead_letters import refuse
+from shared.postgres.inputs import Input, Inputs, Work
+from shared.postgres.pool import Connection, Pool
+from shared.postgres.saves import Saves
+from shared.telemetry import metrics, tracing
+from shared.telemetry.health import Progress
+
+log = structlog.get_logger(__name__)
+
+SERVICE = "intake"
+BATCH_ITEMS = 500
+IDLE_S = 1.0
+HALT_RETRY_S = 15.0
+# Submissions just accepted need not be read back and parsed again; beyond this many they are.
+REMEMBERED = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """A submission on its way to its complaint, with the delivery that it came in."""
+
+    submission: Submission
+    delivery: Delivery
+    item: int
+
+
+class Handlers:
+    """What intake does with deliveries. `saves` is set by app.py: it needs `decide` of this object."""
+
+    def __init__(self, pool: Pool, id_key: bytes, progress: Progress) -> None:
+        self._id_key = id_key
+        self._progress = progress
+        self.acceptance = Acceptance(pool, stored=self._just_stored)
+        self._remembered: OrderedDict[UUID, tuple[Stored, Sequence[Item]]] = OrderedDict()
+        self._arrived = asyncio.Event()
+        self.saves: Saves[IntakeState]
+
+    # --- accept ---
+
+    async def accept(
+        self, delivery: Delivery, adapter: str, carrier: tracing.Carrier
+    ) -> list[tuple[Item, UUID | None, Answer | None]]:
+        """Store the items of a delivery. Returns each with its complaint id and answer (None: rejected, not stored).
+
+        Raises Unreadable and NotStored.
+        """
+        items = ADAPTERS[adapter].read(delivery)
+        accepted = [
+            Accepted(delivery, adapter, carrier.traceparent, number, item.identity, self._complaint_id(delivery.source, item))
+            for number, item in enumerate(items)
+            if not isinstance(item, Rejection)
+        ]
+        if accepted:
+            stored = Stored(delivery, adapter, carrier.traceparent, {})
+            self._remembered[delivery.id] = (stored, items)
+            while len(self._remembered) > REMEMBERED:
+                self._remembered.popitem(last=False)
+        answers: list[Answer] = await self.acceptance.accept(accepted) if accepted else []
+        by_item = {a.item: (a.complaint_id, answer) for a, answer in zip(accepted, answers, strict=True)}
+        if all(answer != "accepted" for answer in answers):
+            self._remembered.pop(delivery.id, None)
+        return [(item, *by_item.get(number, (None, None))) for number, item in enumerate(items)]
+
+    def _complaint_id(self, source: str, item: Submission) -> UUID:
+        return ids.complaint_id(self._id_key, source, item.identity.record_id)
+
+    def _just_stored(self, new: Sequence[Accepted]) -> None:
+        for accepted in new:
+            remembered = self._remembered.get(accepted.delivery.id)
+            if remembered is not None:
+                remembered[0].pending[accepted.item] = accepted.complaint_id
+        self._arrived.set()
+
+    # --- normalize: take -> decide -> save ---
+
+    async def normalize(self) -> None:
+        """Normalize what is in the inbox, batch after batch; sleep when it is empty."""
+        while True:
+            self._arrived.clear()
+            work = await self._normalize_once()
+            self._progress.beat("normalize")
+            if not work.handled and not work.dead:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._arrived.wait(), IDLE_S)
+
+    async def _normalize_once(self) -> Work[IntakeState]:
+        try:
+            return await self.saves.act(self._take)
+        except TooManyDeadLetters as error:
+            log.error("normalizing stopped", reason=str(error))
+            self._progress.halt(str(error))
+            await asyncio.sleep(HALT_RETRY_S)
+        except Exception as defect:
+            log.error("a batch of submissions cannot be saved; taking them one by one", error=type(defect).__name__)
+            return await self._normalize_one()
+        return Work(now=utc_now())
+
+    async def _normalize_one(self) -> Work[IntakeState]:
+        try:
+            return await self.saves.act(self._take_one)
+        except TooManyDeadLetters:
+            raise
+        except Exception as defect:
+            return await self.saves.act(self._take_one, decide=refuse(f"saving failed: {type(defect).__name__}"))
+
+    async def _take_one(self, conn: Connection) -> Inputs:
+        """The first pending submission alone; what else its delivery holds goes back into the inbox."""
+        taken = await store.take_inbox(conn, deliveries=1, items=1)
+        for stored in await store.load(conn, taken):
+            if not stored.pending:
+                continue
+            if len(stored.pending) > 1:
+                await conn.execute(store.INSERT_INBOX, [stored.delivery.id], [len(stored.pending) - 1])
+            number, complaint_id = min(stored.pending.items())
+            items = _read_again(stored)
+            return [self._input(stored, number, complaint_id, items[number] if number < len(items) else None)]
+        return []
+
+    async def _take(self, conn: Connection) -> Inputs:
+        taken = await store.take_inbox(conn, deliveries=BATCH_ITEMS, items=BATCH_ITEMS)
+        remembered = {i: self._remembered[i] for i in taken if i in self._remembered and self._remembered[i][0].pending}
+        loaded = await store.load(conn, [i for i in taken if i not in remembered]) if len(remembered) < len(taken) else []
+        inputs: list[Input] = []
+        for stored, items in [*remembered.values(), *((s, _read_again(s)) for s in loaded)]:
+            for number, complaint_id in sorted(stored.pending.items()):
+                inputs.append(self._input(stored, number, complaint_id, items[number] if number < len(items) else None))
+        return inputs
+
+    def _input(self, stored: Stored, number: int, complaint_id: UUID, item: Item | None) -> Input:
+        delivery = stored.delivery
+        body: Any = item
+        subject = complaint_id
+        if item is not None and not isinstance(item, Rejection):
+            body = Normal(item, delivery, number)
+            if isinstance(item, domain.SetAside):
+                subject = ids.submission_id(self._id_key, delivery.source, item.identity.event_id)
+        return Input(
+            kind="submission",
+            subject=subject,
+            body=body,
+            reference=f"{delivery.id}/{number}",
+            carrier=tracing.parse(stored.traceparent),
+            causation_id=f"{delivery.id}/{number}",
+            correlation_id=str(complaint_id),
+        )
+
+    def decide(self, state: IntakeState | None, item: Input, now: datetime) -> Decision[IntakeState] | Refused:
+        normal = item.body
+        if not isinstance(normal, Normal):
+            raise TypeError("the stored delivery no longer reads as it did when it was accepted")
+        return domain.decide(state, normal.submission, normal.delivery, normal.item, now)
+
+    async def settle(self, conn: Connection, work: Work[Any]) -> None:
+        """In the transaction of the save: what became of each submission."""
+        outcomes: list[tuple[UUID, int, str, str | None]] = []
+        for item, decision in work.handled:
+            normal: Normal = item.body
+            outcome = OUTCOMES[decision.events[0].TYPE]
+            outcomes.append((normal.delivery.id, normal.item, outcome, None))
+            metrics.SUBMISSIONS.labels(SERVICE, normal.delivery.source, outcome).inc()
+        for dead in work.dead:
+            delivery_id, _, number = dead.reference.partition("/")
+            outcomes.append((UUID(delivery_id), int(number), "dead_letter", dead.reason))
+        await store.settle(conn, outcomes)
+        for outcome_row in outcomes:
+            self._remembered.pop(outcome_row[0], None)
+
+
+def _read_again(stored: Stored) -> Sequence[Item]:
+    """The items of a stored delivery, as its adapter reads them now. What it no longer reads becomes a dead letter."""
+    try:
+        return ADAPTERS[stored.adapter].read(stored.delivery)
+    except (Unreadable, KeyError):
+        return []

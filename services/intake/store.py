@@ -1,0 +1,157 @@
+"""Intake's own tables: deliveries, submissions, the inbox. SQL as named constants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from services.intake.submissions import Delivery, Identity
+from shared.postgres.pool import Connection
+
+# The first of two with the same event id wins, within a request, between requests and between replicas.
+INSERT_SUBMISSIONS = """
+insert into submission (source, event_id, delivery_id, item, sha256, complaint_id)
+select * from unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::bytea[], $6::uuid[])
+on conflict (source, event_id) do nothing
+returning delivery_id, item
+"""
+EARLIER = """
+select submission.source, submission.event_id, sha256 from submission
+join unnest($1::text[], $2::text[]) as asked (source, event_id) using (source, event_id)
+"""
+INSERT_DELIVERIES = """
+insert into delivery (id, source, adapter, received_at, content_type, headers, body, traceparent)
+select id, source, adapter, received_at, content_type, headers, body, traceparent
+from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[]::json[], $7::bytea[], $8::text[])
+    as new (id, source, adapter, received_at, content_type, headers, body, traceparent)
+"""
+INSERT_INBOX = "insert into inbox (delivery_id, items) select * from unnest($1::uuid[], $2::int[])"
+# Another replica's deliveries are skipped, not waited for.
+LOCK_INBOX = "select delivery_id, items from inbox order by delivery_id limit $1 for update skip locked"
+DELETE_INBOX = "delete from inbox where delivery_id = any($1::uuid[])"
+DELIVERIES = """
+select id, source, adapter, received_at, content_type, headers, body, traceparent from delivery where id = any($1::uuid[])
+"""
+PENDING_ITEMS = """
+select delivery_id, item, complaint_id from submission where delivery_id = any($1::uuid[]) and outcome is null order by delivery_id, item
+"""
+SETTLE = """
+update submission set outcome = new.outcome, reason = new.reason
+from unnest($1::uuid[], $2::int[], $3::text[], $4::text[]) as new (delivery_id, item, outcome, reason)
+where submission.delivery_id = new.delivery_id and submission.item = new.item
+"""
+REQUEUE = """
+with again as (
+    update submission set outcome = null, reason = null where delivery_id = $1 and item = $2 and outcome = 'dead_letter' returning 1
+)
+insert into inbox (delivery_id, items) select $1, 1 from again on conflict do nothing
+"""
+OUTCOMES = """
+select source, coalesce(outcome, 'pending') as outcome, count(*) as submissions
+from submission group by 1, 2 order by 1, 2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """One submission on its way in: who it is, and which item of which delivery."""
+
+    delivery: Delivery
+    adapter: str
+    traceparent: str
+    item: int
+    identity: Identity
+    complaint_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A delivery with the items of it that wait to be normalized (item number -> complaint id)."""
+
+    delivery: Delivery
+    adapter: str
+    traceparent: str
+    pending: dict[int, UUID]
+
+
+async def store(conn: Connection, batch: Sequence[Accepted]) -> tuple[set[tuple[UUID, int]], dict[tuple[str, str], bytes]]:
+    """Store what is new, in the caller's transaction.
+
+    Returns the (delivery, item) pairs that are new, and for the others the hash of what was accepted earlier under their id.
+    """
+    new = {
+        (row[0], row[1])
+        for row in await conn.fetch(
+            INSERT_SUBMISSIONS,
+            [a.delivery.source for a in batch],
+            [a.identity.event_id for a in batch],
+            [a.delivery.id for a in batch],
+            [a.item for a in batch],
+            [a.identity.sha256 for a in batch],
+            [a.complaint_id for a in batch],
+        )
+    }
+    rest = [a for a in batch if (a.delivery.id, a.item) not in new]
+    earlier: dict[tuple[str, str], bytes] = {}
+    if rest:
+        rows = await conn.fetch(EARLIER, [a.delivery.source for a in rest], [a.identity.event_id for a in rest])
+        earlier = {(row[0], row[1]): row[2] for row in rows}
+    if new:
+        counts: dict[UUID, int] = {}
+        for delivery_id, _ in new:
+            counts[delivery_id] = counts.get(delivery_id, 0) + 1
+        kept = list({a.delivery.id: a for a in batch if a.delivery.id in counts}.values())
+        await conn.execute(
+            INSERT_DELIVERIES,
+            [a.delivery.id for a in kept],
+            [a.delivery.source for a in kept],
+            [a.adapter for a in kept],
+            [a.delivery.received_at for a in kept],
+            [a.delivery.content_type for a in kept],
+            [orjson.dumps(dict(a.delivery.headers)).decode() for a in kept],
+            [a.delivery.body for a in kept],
+            [a.traceparent for a in kept],
+        )
+        await conn.execute(INSERT_INBOX, list(counts), list(counts.values()))
+    return new, earlier
+
+
+async def take_inbox(conn: Connection, *, deliveries: int, items: int) -> list[UUID]:
+    """Take deliveries off the inbox, in order of arrival, until they hold `items` submissions (one delivery at least)."""
+    taken: list[UUID] = []
+    for row in await conn.fetch(LOCK_INBOX, deliveries):
+        taken.append(row[0])
+        items -= row[1]
+        if items <= 0:
+            break
+    if taken:
+        await conn.execute(DELETE_INBOX, taken)
+    return taken
+
+
+async def load(conn: Connection, ids: Sequence[UUID]) -> list[Stored]:
+    """Deliveries from the table, with what is pending of each, in order of arrival."""
+    pending: dict[UUID, dict[int, UUID]] = {}
+    for row in await conn.fetch(PENDING_ITEMS, list(ids)):
+        pending.setdefault(row[0], {})[row[1]] = row[2]
+    rows: dict[UUID, Any] = {row["id"]: row for row in await conn.fetch(DELIVERIES, list(ids))}
+    return [
+        Stored(
+            Delivery(
+                id=row["id"], source=row["source"], received_at=row["received_at"], content_type=row["content_type"],
+                headers=orjson.loads(row["headers"]), body=row["body"],
+            ),
+            row["adapter"], row["traceparent"], pending.get(delivery_id, {}),
+        )
+        for delivery_id, row in sorted(rows.items())
+    ]  # fmt: skip
+
+
+async def settle(conn: Connection, outcomes: Sequence[tuple[UUID, int, str, str | None]]) -> None:
+    """Record what became of submissions: (delivery, item, outcome, reason)."""
+    if outcomes:
+        await conn.execute(SETTLE, *(list(column) for column in zip(*outcomes, strict=True)))

@@ -1,0 +1,80 @@
+"""Commands of people and systems: each once by its idempotency key, through the same save as everything else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+
+from shared.contracts.decision import Decision, Refused
+from shared.errors import Conflict
+from shared.postgres.inputs import Input, Inputs, Work
+from shared.postgres.pool import Connection
+from shared.postgres.saves import Saves
+from shared.telemetry.tracing import Carrier
+
+# A caller waits no longer than this; then the outcome is unknown, and the same key tells it.
+WITHIN_S = 8.0
+FIND = "select digest, answer from command where key = $1"
+KEEP = "insert into command (key, complaint_id, digest, answer) values ($1, $2, $3, $4::text::json) on conflict do nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The HTTP status and JSON body for the caller. `replayed`: the key was used before, this is what was said then."""
+
+    status: int
+    body: dict[str, Any]
+    replayed: bool = False
+
+
+class KeyReused(Exception):
+    """The idempotency key was used before for another command."""
+
+
+async def execute(
+    saves: Saves[Any],
+    *,
+    subject: UUID,
+    command: Any,
+    key: str | None,
+    caller: str,
+    carrier: Carrier | None,
+    answer: Callable[[Decision[Any]], dict[str, Any]],
+) -> Answer:
+    """Do `command` (a frozen pydantic model) about `subject`. Raises KeyReused.
+
+    A refused command is answered with its status and changes nothing; its key may be used again.
+    """
+    # Keys belong to their caller: two callers may choose the same one.
+    name = f"{caller}/{key or uuid4()}"
+    digest = hashlib.sha256(subject.bytes + type(command).__name__.encode() + command.model_dump_json().encode()).digest()
+    found: dict[str, Any] = {}
+
+    async def take(conn: Connection) -> Inputs:
+        row = await conn.fetchrow(FIND, name) if key else None
+        if row is not None:
+            if row["digest"] != digest:
+                raise KeyReused
+            found["body"] = orjson.loads(row["answer"])
+            return []
+        return [
+            Input("command", subject, command, f"command/{name}", carrier, causation_id="command", correlation_id=str(subject))
+        ]
+
+    async def also(conn: Connection, work: Work[Any]) -> None:
+        body = answer(work.handled[0][1])
+        if await conn.execute(KEEP, name, subject, digest, orjson.dumps(body).decode()) != "INSERT 0 1":
+            raise Conflict("the same command is being done by another request")
+
+    work = await saves.act(take, also=also, within_s=WITHIN_S)
+    if "body" in found:
+        return Answer(200, found["body"], replayed=True)
+    if work.refused:
+        refused = work.refused[0][1]
+        return Answer(refused.status, {"title": refused.title, "detail": refused.detail, **refused.extra})
+    return Answer(200, answer(work.handled[0][1]))
