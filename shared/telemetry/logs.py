@@ -28,8 +28,15 @@ from shared.telemetry import carrier as trace
 
 LEVELS = ("debug", "info", "warning", "error")
 MAX_TEXT = 2_000
-# Log a line or more for each request or record, at a level that would drown what matters.
-_TALKATIVE = ("httpx2", "httpcore2", "asyncio", "urllib3", "uvicorn.access", "aiokafka.consumer.fetcher")
+# The least level of loggers that say something for each request or record, or that outsiders can make speak at will.
+_QUIETER = {
+    "aiokafka.consumer.fetcher": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "httpcore2": logging.WARNING,
+    "httpx2": logging.WARNING,
+    "urllib3": logging.WARNING,
+    "uvicorn.error": logging.ERROR,
+}
 _SAFE_MODULES = ("shared.", "services.", "deploy.", "aiokafka.")
 
 
@@ -78,8 +85,8 @@ def setup(service: str, level: str, *, stream: TextIO | None = None) -> None:
             logger.handlers, logger.propagate = [], True
             if name.startswith(("faststream", "uvicorn", "aiokafka", "asyncpg")):
                 logger.setLevel(logging.NOTSET)
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    for name, least in _QUIETER.items():
+        logging.getLogger(name).setLevel(max(number, least))
     logging.captureWarnings(True)
 
 

@@ -11,12 +11,21 @@ import platform
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from shared.telemetry import tracing
 
 Kind = Literal["counter", "gauge", "histogram"]
 
+disable_created_metrics()  # a second series for each, which nobody reads
 REGISTRY = CollectorRegistry(auto_describe=True)
 
 

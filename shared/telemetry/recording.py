@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
@@ -74,27 +73,17 @@ def setup(service_name: str, *, exporter: SpanExporter | None = None) -> None:
     _recorder = Recorder(provider, provider.get_tracer("amends"), parent_decides)
 
 
-async def shutdown(timeout_s: float) -> None:
-    """Send what is recorded and stop recording. Ends after `timeout_s` seconds at most, also when nobody takes them."""
+def shutdown(timeout_s: float) -> None:
+    """Send what is recorded and stop recording. Blocks `timeout_s` seconds at most, also when nobody takes it."""
     global _recorder
     recorder, _recorder = _recorder, None
     if recorder is None:
         return
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
-
-    def flush() -> None:
-        recorder.provider.shutdown()
-        try:
-            loop.call_soon_threadsafe(done.set)
-        except RuntimeError:  # the loop has ended: nobody waits any more
-            log.debug("spans sent after the deadline")
-
-    # A daemon thread, not the loop's executor: leaving the loop would wait for that one without a limit.
-    threading.Thread(target=flush, name="amends-spans", daemon=True).start()
-    try:
-        await asyncio.wait_for(done.wait(), timeout_s)
-    except TimeoutError:
+    # The SDK's own shutdown may wait for 30 s: a daemon thread can be left behind.
+    sending = threading.Thread(target=recorder.provider.shutdown, name="amends-spans", daemon=True)
+    sending.start()
+    sending.join(timeout_s)
+    if sending.is_alive():
         log.warning("spans not sent within %s s; the rest is dropped", timeout_s)
 
 
