@@ -1,7 +1,7 @@
 """Durations as policies write them ("4h", "30m", "10d") and where they end.
 
-`h` and `m` are elapsed hours and minutes. `d` is the same local time n calendar days later, in the zone of the calendar:
-"10d" over a clock change is an hour more or less than 240 hours.
+`h` and `m` are elapsed hours and minutes. `d` is the same local time n calendar days later, in the zone of the
+calendar: "10d" over a clock change is an hour more or less than 240 hours.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ Unit = Literal["m", "h", "d"]
 
 _SECONDS: dict[Unit, int] = {"m": 60, "h": 3_600, "d": 86_400}
 _LONGEST_S = 100 * 366 * 86_400
+_UNITS: dict[str, Unit] = {"m": "m", "h": "h", "d": "d"}
 _TEXT = re.compile(r"(0|[1-9][0-9]{0,8})(m|h|d|bh|bm|bd)", re.ASCII)
 
 
@@ -44,12 +45,14 @@ def parse(text: str) -> Duration:
     """Read "4h", "30m" or "10d". Raises DurationRefused, with a message for the person who wrote it."""
     found = _TEXT.fullmatch(text)
     if found is None:
-        raise DurationRefused(f"'{text[:40]}' is not a duration; write a whole number and h, m or d, such as 4h, 30m or 10d")
-    unit = found[2]
-    if unit != "m" and unit != "h" and unit != "d":
         raise DurationRefused(
-            f"'{text}' counts business time: the units bh, bm and bd come with business calendars and cannot be used yet; "
-            "write h, m or d"
+            f"'{text[:40]}' is not a duration; write a whole number and h, m or d, such as 4h, 30m or 10d"
+        )
+    unit = _UNITS.get(found[2])
+    if unit is None:
+        raise DurationRefused(
+            f"'{text}' counts business time: the units bh, bm and bd come with business calendars and cannot be used "
+            "yet; write h, m or d"
         )
     duration = Duration(int(found[1]), unit)
     if duration.length_s > _LONGEST_S:
@@ -60,8 +63,9 @@ def parse(text: str) -> Duration:
 def add(start: datetime, duration: Duration, zone: str) -> datetime:
     """The instant at which `duration`, begun at the aware `start`, is over; in UTC.
 
-    For days: the first instant at which the clock of `zone` (an IANA name) shows the start's local time, or later, on the
-    n-th date after. A time that the clock skips is therefore the instant of the change; one shown twice is the first pass.
+    For days: the first instant at which the clock of `zone` (an IANA name) shows the start's local time, or later, on
+    the n-th date after. A time that the clock skips is therefore the instant of the change; one shown twice is the
+    first pass.
     """
     if start.tzinfo is None:
         raise ValueError("start has no zone: a duration needs an instant")

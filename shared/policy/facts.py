@@ -20,8 +20,9 @@ FactKind = Literal["bool", "int", "double", "string", "timestamp", "message"]
 class Fact:
     """One fact, or a message of facts.
 
-    `values`: the words that it can hold; with `open` these are the known ones and others may occur. `many`: a list of at
-    most `at_most` entries. `neutral`: what a test of a policy assumes when it says nothing.
+    `values`: the words that it can hold; with `open` these are the known ones and others may occur. `many`: a list of
+    at most `at_most` entries. `neutral`: what a test of a policy assumes when it says nothing. Only values are
+    optional, never a message.
     """
 
     kind: FactKind
@@ -117,9 +118,7 @@ _COMPLAINT_4: dict[str, Fact] = {
     "contact_preference": Fact(
         "string", "How the customer wants to be contacted.", values=get_args(ContactPreference), neutral="any"
     ),
-    "channel": Fact(
-        "string", "How the complaint came in.", optional=True, values=get_args(Channel), neutral="unknown"
-    ),
+    "channel": Fact("string", "How the complaint came in.", optional=True, values=get_args(Channel), neutral="unknown"),
     "resolved_at": Fact("timestamp", "When it was last resolved; missing while it is not.", optional=True),
     "customer": _CUSTOMER,
 }
@@ -128,7 +127,8 @@ _TABLE: dict[str, Fact] = {"as_of": _AS_OF, "complaint": Fact("message", "The co
 
 COMPLAINT_FACTS_4 = FactSchema("complaint-facts/4", "escalation", _TABLE)
 _SCHEMAS: dict[tuple[str, str], FactSchema] = {
-    (service, COMPLAINT_FACTS_4.name): replace(COMPLAINT_FACTS_4, service=service) for service in ("escalation", "followup")
+    (service, COMPLAINT_FACTS_4.name): replace(COMPLAINT_FACTS_4, service=service)
+    for service in ("escalation", "followup")
 }
 
 

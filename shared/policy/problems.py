@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault at `line` and `column` (from 1) of the document. `rule` is the id of the rule, test or variable it is in."""
+    """One fault at `line` and `column` (from 1) of the document; `rule` names the rule, test or variable it is in."""
 
     line: int
     column: int
@@ -43,6 +43,6 @@ def describe(problem: Problem, *, origin: str, text: str) -> str:
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
-    """"; did you mean 'billing'?" if one of `known` is close to `wrong`, else nothing."""
+    """ "; did you mean 'billing'?" if one of `known` is close to `wrong`, else nothing."""
     close = get_close_matches(wrong, sorted(known), n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""

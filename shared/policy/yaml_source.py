@@ -167,7 +167,9 @@ def _scalar(event: ScalarEvent) -> str | int | float | bool | None:
     if _DECIMAL.fullmatch(text):
         return float(text)
     if _DOUBTFUL.fullmatch(text):
-        raise _refuse(event, f"YAML readers disagree about {text}: write true or false, a plain number, or quote it as text")
+        raise _refuse(
+            event, f"YAML readers disagree about {text}: write true or false, a plain number, or quote it as text"
+        )
     return text
 
 

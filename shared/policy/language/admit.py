@@ -1,7 +1,7 @@
 """Takes the front end's tree over into ours, and refuses whatever `cel-subset/1` does not admit.
 
-The subset is what is listed here: no regular expressions, no conversions, no index, no maps, no division, no loop inside a
-loop. So the cost of a condition is bounded by its text and by the caps on lists of facts.
+The subset is what is listed here: no regular expressions, no conversions, no index, no maps, no division, no loop
+inside a loop. So the cost of a condition is bounded by its text and by the caps on lists of facts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _COMPARED = ("int64", "double", "string", "timestamp", "duration")
 ADMITTED = {
     "logical_not", "equals", "not_equals", "in_list",
     *(f"{order}_{kind}" for order in ("less", "less_equals", "greater", "greater_equals") for kind in _COMPARED),
-    "add_int64", "add_double", "add_string", "add_timestamp_duration", "add_duration_timestamp", "add_duration_duration",
+    "add_int64", "add_double", "add_string",
+    "add_timestamp_duration", "add_duration_timestamp", "add_duration_duration",
     "subtract_int64", "subtract_double", "subtract_timestamp_timestamp", "subtract_timestamp_duration",
     "subtract_duration_duration", "multiply_int64", "multiply_double", "negate_int64", "negate_double",
     "size_list", "list_size", "size_string", "string_size", "contains_string", "starts_with_string", "ends_with_string",

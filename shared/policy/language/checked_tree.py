@@ -20,8 +20,8 @@ _KINDS = {
     "string": descriptor_pb2.FieldDescriptorProto.TYPE_STRING,
     "bytes": descriptor_pb2.FieldDescriptorProto.TYPE_BYTES,
 }
-# Message -> its fields as "label type name number": label `one` is an ordinary field, `many` repeated, anything else names
-# the oneof that the field belongs to. Enumerations are read as their numbers.
+# Message -> its fields as "label type name number": label `one` is an ordinary field, `many` repeated, anything else
+# names the oneof that the field belongs to. Enumerations are read as their numbers.
 _MESSAGES: dict[str, tuple[str, ...]] = {
     "Empty": (),
     "Ident": ("one string name 1",),
@@ -90,5 +90,7 @@ def decode(serialized: bytes) -> Any:
     """The `CheckedExpr` message inside the front end's `Any`."""
     wrapped = any_pb2.Any.FromString(serialized)
     if wrapped.type_url != "type.googleapis.com/cel.expr.CheckedExpr":
-        raise ValueError(f"the front end serialized a {wrapped.type_url}, not a CheckedExpr: its version is not supported")
+        raise ValueError(
+            f"the front end serialized a {wrapped.type_url}, not a CheckedExpr: its version is not supported"
+        )
     return _checked_expr_class().FromString(wrapped.value)

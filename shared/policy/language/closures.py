@@ -6,11 +6,10 @@ raises Fault where CEL ends in an error. Semantics are Google's: int64 range, no
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
-from shared.policy.language.loading import ABSENT, Fault, Layout, Values, taker
+from shared.policy.language.loading import ABSENT, Compiled, Fault, Layout, Values, taker
+from shared.policy.language.operators import one_argument, slot_with_constant, two_arguments
 from shared.policy.language.tree import (
     Call,
     Choice,
@@ -26,15 +25,14 @@ from shared.policy.language.tree import (
     Variable,
 )
 
-Compiled = Callable[[Values], Any]
 
-# CEL's range of durations: 10,000 years of 365.25 days... and the least a timestamp can hold.
-_LONGEST = timedelta(seconds=315_576_000_000)
-_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+def compile_expression(node: Node, layout: Layout) -> Compiled:
+    """The function of a whole condition or variable. Slots that it needs are added to `layout`."""
+    layout.begin()
+    return compile_node(node, layout)
 
 
 def compile_node(node: Node, layout: Layout) -> Compiled:
-    """The function of a condition. Slots that it needs are added to `layout`."""
     match node:
         case Literal_():
             return _constant(node.value)
@@ -125,7 +123,7 @@ def _every(terms: list[Compiled]) -> Compiled:
     if len(terms) == 2:
         first, second = terms
 
-        def both(v: Values) -> bool:
+        def both(v: Values) -> Any:
             try:
                 if not first(v):
                     return False
@@ -133,7 +131,7 @@ def _every(terms: list[Compiled]) -> Compiled:
                 if not second(v):
                     return False
                 raise
-            return bool(second(v))
+            return second(v)
 
         return both
 
@@ -157,7 +155,7 @@ def _any(terms: list[Compiled]) -> Compiled:
     if len(terms) == 2:
         first, second = terms
 
-        def either(v: Values) -> bool:
+        def either(v: Values) -> Any:
             try:
                 if first(v):
                     return True
@@ -165,7 +163,7 @@ def _any(terms: list[Compiled]) -> Compiled:
                 if second(v):
                     return True
                 raise
-            return bool(second(v))
+            return second(v)
 
         return either
 
@@ -209,9 +207,10 @@ def _loop(node: Loop, layout: Layout) -> Compiled:
 def _quantifier(over: Compiled, slot: int, condition: Compiled, *, decides: bool) -> Compiled:
     """exists ends at the first true, all at the first false; an error counts only if no entry decides."""
 
-    def loop(v: Values) -> bool:
+    def loop(v: Values) -> Any:
         failed: Fault | None = None
-        for v[slot] in over(v):
+        for entry in over(v):
+            v[slot] = entry
             try:
                 if condition(v) is decides:
                     return decides
@@ -227,9 +226,10 @@ def _quantifier(over: Compiled, slot: int, condition: Compiled, *, decides: bool
 def _filter(over: Compiled, slot: int, condition: Compiled) -> Compiled:
     def loop(v: Values) -> list[Any]:
         kept = []
-        for v[slot] in over(v):
+        for entry in over(v):
+            v[slot] = entry
             if condition(v):
-                kept.append(v[slot])
+                kept.append(entry)
         return kept
 
     return loop
@@ -238,7 +238,8 @@ def _filter(over: Compiled, slot: int, condition: Compiled) -> Compiled:
 def _map(over: Compiled, slot: int, condition: Compiled | None, result: Compiled) -> Compiled:
     def loop(v: Values) -> list[Any]:
         made = []
-        for v[slot] in over(v):
+        for entry in over(v):
+            v[slot] = entry
             if condition is None or condition(v):
                 made.append(result(v))
         return made
@@ -246,133 +247,38 @@ def _map(over: Compiled, slot: int, condition: Compiled | None, result: Compiled
     return loop
 
 
-# --- operators and functions: by overload id; the sign alone decides where Python's operator means the same
-
-_Two = Callable[[Compiled, Compiled], Compiled]
-_COMPARE: dict[str, tuple[_Two, Callable[[int, Any], Compiled]]] = {
-    "equals": (lambda a, b: lambda v: a(v) == b(v), lambda i, c: lambda v: v[i] == c),
-    "not_equals": (lambda a, b: lambda v: a(v) != b(v), lambda i, c: lambda v: v[i] != c),
-    "less": (lambda a, b: lambda v: a(v) < b(v), lambda i, c: lambda v: v[i] < c),
-    "less_equals": (lambda a, b: lambda v: a(v) <= b(v), lambda i, c: lambda v: v[i] <= c),
-    "greater": (lambda a, b: lambda v: a(v) > b(v), lambda i, c: lambda v: v[i] > c),
-    "greater_equals": (lambda a, b: lambda v: a(v) >= b(v), lambda i, c: lambda v: v[i] >= c),
-}
-
-
-def _int64(value: int) -> int:
-    if _LOWEST <= value <= _HIGHEST:
-        return value
-    raise Fault("a whole number is out of range (64 bits)")
-
-
-def _length(value: timedelta) -> timedelta:
-    if -_LONGEST <= value <= _LONGEST:
-        return value
-    raise Fault("a duration is out of range")
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _arithmetic(operate: Callable[[Any, Any], Any], bound: Callable[[Any], Any]) -> _Two:
-    def build(a: Compiled, b: Compiled) -> Compiled:
-        def compute(v: Values) -> Any:
-            try:
-                return bound(operate(a(v), b(v)))
-            except OverflowError:
-                raise Fault("a time or duration is out of range") from None
-
-        return compute
-
-    return build
-
-
-_BOUNDS: dict[str, Callable[[Any], Any]] = {"int64": _int64, "duration_duration": _length, "timestamp_timestamp": _length}
-_SIGNS: dict[str, Callable[[Any, Any], Any]] = {
-    "add": lambda a, b: a + b,
-    "subtract": lambda a, b: a - b,
-    "multiply": lambda a, b: a * b,
-}
-_ONE: dict[str, Callable[[Any], Any]] = {
-    "logical_not": lambda a: not a,
-    "negate_int64": lambda a: _int64(-a),
-    "negate_double": lambda a: -a,
-    **dict.fromkeys(("size_list", "list_size", "size_string", "string_size"), len),
-}
-_TWO: dict[str, _Two] = {
-    "in_list": lambda a, b: lambda v: a(v) in b(v),
-    "contains_string": lambda a, b: lambda v: b(v) in a(v),
-    "starts_with_string": lambda a, b: lambda v: a(v).startswith(b(v)),
-    "ends_with_string": lambda a, b: lambda v: a(v).endswith(b(v)),
-}
-
-
-def _span(unit: str, count: int) -> timedelta:
-    try:
-        return _length(timedelta(**{unit: count}))
-    except OverflowError:
-        raise Fault(f"{unit}({count}) is out of range") from None
-
-
 def _call(node: Call, layout: Layout) -> Compiled:
-    value = constant(node)
+    value = _constant_value(node)
     if value is not None:
         return _constant(value)
-    args = [compile_node(arg, layout) for arg in node.args]
-    overload = node.overload
-    if overload in _ONE:
-        one, only = _ONE[overload], args[0]
+    one = one_argument(node.overload)
+    if one is not None:
+        only = compile_node(node.args[0], layout)
         return lambda v: one(only(v))
-    if overload in ("days(int)", "hours(int)"):
-        unit, count = overload.removesuffix("(int)"), args[0]
-        return lambda v: _span(unit, count(v))
-    left, right = args
-    if _compares_doubles_in_lists(node):
-        return _TWO_DOUBLES[overload](left, right)
-    if overload == "in_list" and isinstance(node.args[0], Literal_) and isinstance(node.args[1], FactAt):
-        needle, slot = node.args[0].value, layout.fact(node.args[1].path, node.args[1].fact)
-        return (lambda v: needle in v[slot]) if not node.args[1].fact.optional else _TWO["in_list"](left, right)
-    if overload in _TWO:
-        return _TWO[overload](left, right)
-    name, _, kind = overload.partition("_")
-    if name in _SIGNS:
-        return _arithmetic(_SIGNS[name], _BOUNDS.get(kind, _same))(left, right)
-    general, of_slot = _COMPARE[overload if overload in _COMPARE else overload.rpartition("_")[0]]
-    fact, known = node.args[0], constant(node.args[1])
-    if isinstance(fact, FactAt) and not fact.fact.optional and known is not None:
-        return of_slot(layout.fact(fact.path, fact.fact), known)
-    return general(left, right)
+    first, second = node.args
+    with_constant, known = slot_with_constant(node.overload), _constant_value(second)
+    if with_constant is not None and known is not None and isinstance(first, FactAt) and not first.fact.optional:
+        return with_constant(layout.fact(first.path, first.fact), known)
+    if node.overload == "in_list" and isinstance(first, Literal_) and isinstance(second, FactAt):
+        needle, slot = first.value, layout.fact(second.path, second.fact)
+        if not second.fact.optional and not _of_doubles(second):
+            return lambda v: needle in v[slot]
+    build = two_arguments(node.overload, doubles_in_list=_of_doubles(second))
+    return build(compile_node(first, layout), compile_node(second, layout))
 
 
-def constant(node: Node) -> Any:
-    """The value of a node that reads nothing, None if it reads something or fails."""
+def _constant_value(node: Node) -> Any:
+    """The value of a literal, or of a function of one such as days(28); None if it reads something or fails."""
     if isinstance(node, Literal_):
         return node.value
-    if isinstance(node, Call) and all(isinstance(arg, Literal_) for arg in node.args) and len(node.args) == 1:
-        argument: Any = node.args[0].value if isinstance(node.args[0], Literal_) else None
+    if isinstance(node, Call) and isinstance(node.args[0], Literal_):
+        one = one_argument(node.overload)
         try:
-            if node.overload in _ONE:
-                return _ONE[node.overload](argument)
-            if node.overload in ("days(int)", "hours(int)"):
-                return _span(node.overload.removesuffix("(int)"), argument)
+            return None if one is None else one(node.args[0].value)
         except Fault:
             return None
     return None
 
 
-# Python's `in` and == on lists take an object as equal to itself; CEL's NaN is equal to nothing.
-_TWO_DOUBLES: dict[str, _Two] = {
-    "in_list": lambda a, b: lambda v: any(each == x for x in (a(v),) for each in b(v)),
-    "equals": lambda a, b: lambda v: _equal_doubles(a(v), b(v)),
-    "not_equals": lambda a, b: lambda v: not _equal_doubles(a(v), b(v)),
-}
-
-
-def _equal_doubles(a: list[Any], b: list[Any]) -> bool:
-    return len(a) == len(b) and all(x == y for x, y in zip(a, b, strict=True))
-
-
-def _compares_doubles_in_lists(node: Call) -> bool:
-    kind = node.args[1].type
-    return node.overload in _TWO_DOUBLES and kind.kind == "list" and kind.of is not None and kind.of.kind == "double"
+def _of_doubles(node: Node) -> bool:
+    return node.type.of is not None and node.type.of.kind == "double"

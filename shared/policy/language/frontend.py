@@ -63,7 +63,12 @@ def scope(
     variables = {name: _cel_type(_fact_type(name, fact)) for name, fact in schema.facts.items()}
     variables |= {name: _cel_type(kind) for name, kind in names.items()}
     declared = [_function(name, (functions or {}).get(name)) for name in FUNCTIONS]
-    return Scope(schema, names, dict(words or {}), cel.NewEnv(descriptor_pool=_pool(schema), variables=variables, functions=declared))
+    return Scope(
+        schema,
+        names,
+        dict(words or {}),
+        cel.NewEnv(descriptor_pool=_pool(schema), variables=variables, functions=declared),
+    )
 
 
 def check(text: str, where: Scope) -> Any:
@@ -178,6 +183,8 @@ def _in_our_words(message: str, where: Scope) -> str:
         return f"'{function}' cannot be applied to ({types}); values are never converted silently"
     if message.startswith("Syntax error: "):
         detail = message.removeprefix("Syntax error: ").split(" expecting ")[0]
-        detail = detail.replace("mismatched input '<EOF>'", "the condition ends too early").replace("'<EOF>'", "the end")
+        detail = detail.replace("mismatched input '<EOF>'", "the condition ends too early").replace(
+            "'<EOF>'", "the end"
+        )
         return f"not a valid condition: {detail}"
     return message

@@ -10,6 +10,7 @@ from typing import Any
 from shared.policy.facts import Fact
 
 Values = list[Any]
+Compiled = Callable[[Values], Any]
 Path = tuple[str, ...]
 
 
@@ -31,7 +32,7 @@ class Layout:
     def __init__(self) -> None:
         self.facts: dict[Path, tuple[int, Fact]] = {}
         self.variables: dict[str, int] = {}
-        self.bodies: dict[int, Callable[[Values], Any]] = {}
+        self.bodies: dict[int, Compiled] = {}
         self._entries: dict[str, int] = {}
         self.size = 0
 
@@ -47,13 +48,17 @@ class Layout:
     def variable(self, name: str) -> int:
         return self.variables[name]
 
-    def define(self, name: str, body: Callable[[Values], Any]) -> None:
+    def define(self, name: str, body: Compiled) -> None:
         """Give the variable `name` its slot and the function that computes it."""
         slot = self.variables[name] = self._new()
         self.bodies[slot] = body
 
+    def begin(self) -> None:
+        """Start the next expression: its loop variables get slots of their own."""
+        self._entries.clear()
+
     def entry(self, name: str) -> int:
-        """The slot of a loop variable. Each loop variable's name has its own: loops are never nested in one condition."""
+        """The slot of a loop variable. In one expression loops are never nested, so those of one name can share it."""
         if name not in self._entries:
             self._entries[name] = self._new()
         return self._entries[name]
@@ -63,7 +68,9 @@ def taker(path: str, fact: Fact) -> Callable[[Any], Any]:
     """A function that checks a value against its fact and returns it in the form that conditions work on."""
 
     def refuse(value: Any, expected: str) -> Fault:
-        return Fault(f"{path} is missing" if value is None else f"{path} must be {expected}, not {type(value).__name__}")
+        return Fault(
+            f"{path} is missing" if value is None else f"{path} must be {expected}, not {type(value).__name__}"
+        )
 
     def whole(value: Any) -> int:
         if type(value) is int and -(2**63) <= value < 2**63:

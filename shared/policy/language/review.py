@@ -77,7 +77,7 @@ def _guards(node: Node, present: frozenset[str], errors: list[ConditionRefused])
             if isinstance(node, Member):
                 _guards(node.of, present, errors)
         case Junction():
-            # && is false if any term is false, whatever error another term ends in, so order does not matter; || likewise.
+            # && is false if any term is false, whatever error another ends in: order does not matter. || likewise.
             for index, term in enumerate(node.terms):
                 others = [_implied(t, node.every) for i, t in enumerate(node.terms) if i != index]
                 _guards(term, present.union(*others), errors)
@@ -129,7 +129,9 @@ def _unknown_word(
     hint = did_you_mean(str(literal.value), fact.values)
     listed = ", ".join(fact.values)
     if fact.open:
-        message = f"'{literal.value}' is not among the known values of {name} ({listed}){hint or '; is it spelt right?'}"
+        message = (
+            f"'{literal.value}' is not among the known values of {name} ({listed}){hint or '; is it spelt right?'}"
+        )
         warnings.append(ConditionRefused(literal.offset, message))
     else:
         errors.append(ConditionRefused(literal.offset, f"'{literal.value}' is not a value of {name} ({listed}){hint}"))

@@ -54,7 +54,7 @@ class Variable(Node):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry(Node):
-    """The loop variable: one entry of the list that the enclosing Loop runs over. `fact` describes it where it is known."""
+    """The loop variable: one entry of the list that the enclosing Loop runs over. `fact` describes it, where known."""
 
     name: str
     fact: Fact | None = None
@@ -110,7 +110,7 @@ class ListOf(Node):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loop(Node):
-    """A macro over `over`: exists, all, filter or map. `condition` is the test; for map optional, `result` what it makes."""
+    """A macro over `over`. `condition` is the test, optional for map; `result` is what map makes."""
 
     macro: Literal["exists", "all", "filter", "map"]
     entry: Entry

@@ -1,0 +1,92 @@
+"""Facts as JSON: read and checked against the schema, for the command line and for tests inside documents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from shared.policy.facts import Fact, FactSchema
+from shared.policy.problems import did_you_mean
+
+
+class FactsRefused(ValueError):
+    """The facts do not fit the schema. The message names the path."""
+
+
+def read_facts(schema: FactSchema, given: Any) -> dict[str, Any]:
+    """Facts from decoded JSON. A missing fact is left missing (the decision says what that means).
+
+    Raises FactsRefused for a name that the schema does not know or a value of another type.
+    """
+    if not isinstance(given, dict):
+        raise FactsRefused('facts must be an object such as {"as_of": "2026-03-02T09:00:00Z", "complaint": {...}}')
+    return _message("", schema.facts, given)
+
+
+def _message(prefix: str, fields: Mapping[str, Fact], given: dict[str, Any]) -> dict[str, Any]:
+    read: dict[str, Any] = {}
+    for name, value in given.items():
+        fact = fields.get(name)
+        if fact is None:
+            raise FactsRefused(f"there is no fact '{prefix}{name}'{did_you_mean(name, fields)}")
+        if value is not None:
+            read[name] = read_value(prefix + name, fact, value)
+    return read
+
+
+def read_value(path: str, fact: Fact, value: Any) -> Any:
+    """One value in the form that conditions work on. Raises FactsRefused."""
+    if fact.many:
+        if not isinstance(value, list):
+            raise FactsRefused(f"{path} must be a list")
+        if len(value) > fact.at_most:
+            raise FactsRefused(f"{path} has more than {fact.at_most} entries")
+        return [_one(f"{path}[{index}]", fact, each) for index, each in enumerate(value)]
+    return _one(path, fact, value)
+
+
+def _one(path: str, fact: Fact, value: Any) -> Any:
+    match fact.kind:
+        case "message":
+            if not isinstance(value, dict):
+                raise FactsRefused(f"{path} must be an object")
+            return _message(f"{path}.", fact.fields, value)
+        case "int":
+            return _whole(path, fact, value)
+        case "bool":
+            if not isinstance(value, bool):
+                raise FactsRefused(f"{path} must be true or false")
+            return value
+        case "double":
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise FactsRefused(f"{path} must be a number")
+            return float(value)
+        case "timestamp":
+            return _instant(path, value)
+        case "string":
+            if not isinstance(value, str):
+                raise FactsRefused(f"{path} must be text")
+            if fact.values and not fact.open and value not in fact.values:
+                raise FactsRefused(f"'{value[:40]}' is not a value of {path} ({', '.join(fact.values)})"
+                                   f"{did_you_mean(value, fact.values)}")  # fmt: skip
+            return value
+
+
+def _whole(path: str, fact: Fact, value: Any) -> int:
+    low = fact.minimum if fact.minimum is not None else -(2**63)
+    high = fact.maximum if fact.maximum is not None else 2**63 - 1
+    if type(value) is not int or not low <= value <= high:
+        raise FactsRefused(f"{path} must be a whole number from {low} to {high}")
+    return value
+
+
+def _instant(path: str, value: Any) -> datetime:
+    try:
+        instant = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise FactsRefused(f"{path} must be a time such as 2026-03-02T09:00:00Z") from None
+    if instant.tzinfo is None:
+        raise FactsRefused(f"{path} has no zone: add Z or an offset, as in 2026-03-02T09:00:00Z")
+    return instant
