@@ -58,9 +58,9 @@ def ensure_jars(progress: Progress = silent, *, jars: Sequence[Jar] | None = Non
     """
     wanted = read_sums() if jars is None else list(jars)
     folder = cache_dir() / f"kafka-{VERSION}"
-    if _invalid(wanted, folder):
-        with _explained(folder):
-            progress(Step("kafka", "waiting for the download lock"))
+    with _explained(folder):
+        if _invalid(wanted, folder):
+            progress(Step("kafka", "downloading Kafka", 0, len(wanted)))
             with locked(folder.with_name(f"{folder.name}.lock")):
                 _fetch(_invalid(wanted, folder), folder, progress)
     return [folder / jar.file for jar in wanted]
@@ -139,7 +139,7 @@ def _explained(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StartFailed(
-            "kafka", f"cannot write to the cache {folder}: {error.strerror}. Set AMENDS_CACHE_DIR to another folder."
+            "kafka", f"cannot use the cache {folder}: {error.strerror}. Set AMENDS_CACHE_DIR to another folder."
         ) from error
 
 

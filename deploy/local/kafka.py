@@ -33,8 +33,8 @@ BROKER_SETTINGS = {
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",  # so that tests of frozen consumers need not wait for 6 s
     # After a kill the controller lets the broker in again only when its old session has ended (default 9 s).
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
+    "broker.session.timeout.ms": "2000",
+    "broker.heartbeat.interval.ms": "400",
     "offsets.topic.num.partitions": "1",
     "offsets.topic.replication.factor": "1",
     "transaction.state.log.num.partitions": "1",
@@ -183,9 +183,9 @@ class KafkaBroker:
             raise StartFailed("kafka", "the data folder cannot be formatted", child.log, child.last_lines())
 
     def _is_ready(self) -> bool:
-        return accepts(self.port) and run_coroutine(self._answers())
+        return accepts(self.port) and run_coroutine(self.answers())
 
-    async def _answers(self) -> bool:
+    async def answers(self) -> bool:
         """Whether the broker at our port is this one (another cluster's could be there) and serves."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=2000)
         try:

@@ -55,12 +55,14 @@ class LocalStack:
         both = _Both(self.kafka.start, self.postgres.start)
         try:
             both.wait()
-        except BaseException:
+        except BaseException as error:
             self._abandoned.set()
             self.kill()
             both.join(5)
             self.kill()  # for one that was just being started
             self._release_lock()
+            if isinstance(error, OSError):
+                raise StartFailed("stack", str(error)) from error
             raise
         return self
 
@@ -106,10 +108,13 @@ class LocalStack:
     def _take_lock(self) -> None:
         if self._lock is not None:
             raise RuntimeError(f"the stack on {self.data_dir} runs already")
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        # As root PostgreSQL's user must pass through here (it may not list it).
-        self.data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        lock = (self.data_dir / "lock").open("a+")
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            # As root PostgreSQL's user must pass through here (it may not list it).
+            self.data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
+            lock = (self.data_dir / "lock").open("a+")
+        except OSError as error:
+            raise StartFailed("stack", f"the data folder cannot be used: {error}") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
