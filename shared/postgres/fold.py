@@ -43,6 +43,11 @@ def from_undecodable(record: Undecodable) -> Input:
     return Input("event", UUID(int=0), record, "/".join(map(str, record.position)), None, "", "")
 
 
+def from_record(record: Event | Undecodable) -> Input:
+    """Whatever was read from Kafka, as an input."""
+    return from_event(record) if isinstance(record, Event) else from_undecodable(record)
+
+
 class Parked(Exception):
     """Raised in place of a decision, so that the input goes to the dead letters with this reason."""
 

@@ -1,0 +1,47 @@
+"""Escalation's way of an event: decode -> load -> decide -> save. Loading and saving are one step, `saves.act`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.escalation import domain
+from services.escalation.domain import Close, EscalationState, Resolve
+from shared.contracts.codec import read_data
+from shared.contracts.decision import Decision, Refused
+from shared.contracts.envelope import Event, Undecodable
+from shared.contracts.escalations import DecisionMade
+from shared.contracts.topics import EVENTS
+from shared.policy.evaluate import Policy
+from shared.postgres.dead_letters import save_batch
+from shared.postgres.fold import from_record
+from shared.postgres.inputs import Input
+from shared.postgres.saves import Saves
+from shared.telemetry import metrics
+
+SERVICE = "escalation"
+
+
+class Handlers:
+    """What escalation does with events and commands. `saves` is set by app.py: it needs `decide` of this object."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.saves: Saves[EscalationState]
+
+    async def handle_batch(self, records: Sequence[Event | Undecodable]) -> None:
+        await save_batch(self.saves, [from_record(record) for record in records])
+
+    def decide(self, state: EscalationState | None, item: Input, now: datetime) -> Decision[EscalationState] | Refused:
+        if isinstance(item.body, Resolve | Close):
+            return domain.on_command(state, item.body, now)
+        event: Event = item.body
+        model = EVENTS.get(event.type)
+        if model is None:  # a type that a later version of Amends writes: noted as seen, nothing else
+            return Decision(state or EscalationState())
+        decision = domain.on_event(state, read_data(model, event.data), event.time, self._policy)
+        for data in decision.events:
+            if isinstance(data, DecisionMade):
+                for rule in data.policy.rules or ("default",):
+                    metrics.DECISIONS.labels(SERVICE, data.policy.id, str(data.policy.version), rule).inc()
+        return decision

@@ -1,0 +1,49 @@
+"""Composition root of follow-up: `complaints`, `escalations` and time in, `followups` out."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.resources import files
+
+from services.followup import api
+from services.followup.domain import FollowUpState
+from services.followup.handlers import SERVICE, Handlers
+from shared.http.app import make_app
+from shared.http.operations import operations
+from shared.kafka.consume import Consumer
+from shared.policy.document import load_policy
+from shared.postgres.dead_letters import Limit
+from shared.postgres.saves import Saves
+from shared.postgres.timers import Timers
+from shared.runtime import Base, Parts, run
+
+POLICY = "followup.retail.yaml"
+
+
+def build(base: Base) -> Parts:
+    """Wire the parts together; nothing connects yet."""
+    text = (files("services.followup") / "policy" / POLICY).read_text(encoding="utf-8")
+    handlers = Handlers(load_policy(text, origin=POLICY))
+    handlers.saves = Saves(
+        service=SERVICE,
+        pool=base.pool,
+        relay=base.relay,
+        id_key=base.settings.id_key_bytes(),
+        read=FollowUpState.model_validate_json,
+        write=FollowUpState.model_dump_json,
+        decide=handlers.decide,
+        dead_letter_check=Limit(base.settings.dead_letter_limit).check,
+    )
+    timers = Timers(service=SERVICE, pool=base.pool, saves=handlers.saves, progress=base.progress)
+    app = make_app("Amends follow-up", service=SERVICE, progress=base.progress)
+    app.include_router(api.routes(base.pool, base.keys))
+    app.include_router(operations(handlers.saves, base.pool, base.keys))
+    consumer = Consumer(base.kafka, service=SERVICE, handle=handlers.handle_batch, progress=base.progress)
+    base.progress.expect("timers", base.settings.liveness_window_s)
+    return Parts(app, loops={"timers": timers.run}, consumer=consumer)
+
+
+main = partial(run, SERVICE, build)
+
+if __name__ == "__main__":
+    main()

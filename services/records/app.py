@@ -1,0 +1,43 @@
+"""Composition root of records: every event of every topic into the ledger, timelines out."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from services.records import api
+from services.records.domain import RecordState
+from services.records.handlers import SERVICE, Handlers
+from shared.http.app import make_app
+from shared.http.operations import operations
+from shared.kafka.consume import Consumer
+from shared.postgres.dead_letters import Limit
+from shared.postgres.saves import Saves
+from shared.runtime import Base, Parts, run
+
+
+def build(base: Base) -> Parts:
+    """Wire the parts together; nothing connects yet."""
+    id_key = base.settings.id_key_bytes()
+    handlers = Handlers(id_key)
+    handlers.saves = Saves(
+        service=SERVICE,
+        pool=base.pool,
+        relay=base.relay,
+        id_key=id_key,
+        read=RecordState.model_validate_json,
+        write=RecordState.model_dump_json,
+        decide=handlers.decide,
+        also=handlers.record,
+        dead_letter_check=Limit(base.settings.dead_letter_limit).check,
+    )
+    app = make_app("Amends records", service=SERVICE, progress=base.progress)
+    app.include_router(api.routes(base.pool, base.keys))
+    app.include_router(operations(handlers.saves, base.pool, base.keys))
+    consumer = Consumer(base.kafka, service=SERVICE, handle=handlers.handle_batch, progress=base.progress)
+    return Parts(app, consumer=consumer)
+
+
+main = partial(run, SERVICE, build)
+
+if __name__ == "__main__":
+    main()
