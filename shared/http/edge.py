@@ -9,6 +9,7 @@ from typing import Any
 
 from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.http.problems import Problem, as_problem, too_large, unavailable, unexpected, unsupported_media_type
@@ -18,6 +19,7 @@ Headers = list[tuple[bytes, bytes]]
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED = "(no route)"
+CLIENT_GONE = 499  # shown in the metrics only: nobody is there to answer
 QUIET = frozenset({"/livez", "/readyz", "/metrics"})  # asked every few seconds: no spans
 _SAFE: Headers = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
@@ -94,6 +96,8 @@ class Edge:
                 else:
                     exchange.check_length()
                     await self._app(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            exchange.status = exchange.status or CLIENT_GONE
         except HTTPException as problem:
             await exchange.refuse(as_problem(problem))
         except Exception as defect:
@@ -150,7 +154,7 @@ class _Exchange:
         return message
 
     async def body(self, limit: int) -> bytes:
-        """The whole body. Raises Problem 413 when it is larger than `limit` bytes, 400 when the client went away."""
+        """The whole body. Raises Problem 413 when it is larger than `limit` bytes."""
         self._limit = limit
         self.check_length()
         message = await self.receive()
@@ -163,7 +167,7 @@ class _Exchange:
             if not message.get("more_body", False):
                 return b"".join(chunks)
             message = await self.receive()
-        raise Problem(400, "Incomplete body", "The connection ended before the body was complete.")
+        raise ClientDisconnect
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

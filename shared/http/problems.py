@@ -62,7 +62,7 @@ class Problem(HTTPException):
 def too_large(limit: int) -> Problem:
     """413: the body has more than `limit` bytes."""
     detail = f"The request body is larger than the {limit:,} bytes allowed here. Send it in smaller parts."
-    return Problem(413, "Body too large", detail, limit_bytes=limit, headers={"Connection": "close"})
+    return Problem(413, "Body too large", detail, limit_bytes=limit)
 
 
 def unsupported_media_type(accepted: Sequence[str]) -> Problem:

@@ -153,10 +153,12 @@ class _Protocol(HttpToolsProtocol):
         self.transport.close()
 
     def close_if_late(self, now: float) -> None:
-        """Close when what is being read was due before `now` (loop time). Silently if nothing at all has come."""
+        """Close when what is being read was due before `now` (loop time). Silently if no answer is waited for."""
         if self.due is None or self.due >= now:
             return
-        if self._in_head and self._head_bytes == 0:
+        nothing_came = self._in_head and self._head_bytes == 0
+        answered_already = not self._in_head and self.cycle.response_complete
+        if nothing_came or answered_already:
             self.transport.close()
         else:
             self.refuse(408, "Too slow", "The request did not arrive completely in time.")

@@ -25,7 +25,7 @@ from shared.telemetry import tracing
 
 Kind = Literal["counter", "gauge", "histogram"]
 
-disable_created_metrics()  # a second series for each, which nobody reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody reads
 REGISTRY = CollectorRegistry(auto_describe=True)
 
 

@@ -123,9 +123,7 @@ class ProcessSpan:
         span.end()
 
 
-def creation(
-    parent: Carrier | None, destination: str, *, event_type: str, event_id: str, complaint_id: str
-) -> Carrier:
+def creation(parent: Carrier | None, destination: str, *, event_type: str, event_id: str, complaint_id: str) -> Carrier:
     """The context in which one event was created: goes into its headers and is never changed again.
 
     Recorded as the span `create {destination}`, ended at once. Without a parent it starts a new trace.
