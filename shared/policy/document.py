@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from operator import gt, lt
 from typing import Any
 
 from shared.policy import evaluate, yaml_source
@@ -261,17 +263,26 @@ class _Loading:
 
     def _compiled(self, trees: list[Tree], thens: list[dict[str, Any]], default: dict[str, Any]) -> evaluate.Rules:
         recorder = Recorder(self._layout, self._bodies)
-        outcomes, rules = self.kind.outcomes, []
+        rules: list[evaluate.Rule] = []
         reads: dict[Read, None] = {}
-        for rule, tree, then in zip(self._spec.rules, trees, thens, strict=True):
-            ranks = {name: outcomes[name].rank(value) for name, value in then.items() if name in self._spec.aggregate}
+        for written, tree, then in zip(self._spec.rules, trees, thens, strict=True):
             when = compile_expression(tree, self._layout)
-            rules.append(evaluate.Rule(rule.id, when, recorder.witness(tree), then, ranks, rule.guidance))
+            rule = evaluate.Rule(written.id, when, recorder.witness(tree), self._settings(then), {}, written.guidance)
+            rules.append(replace(rule, alone=evaluate.combined(default, [rule])))
             reads |= dict.fromkeys(recorder.all_of(tree))
-        return evaluate.Rules(
-            hit_policy=self._spec.hit_policy, aggregate=self._spec.aggregate, rules=tuple(rules), default=default,
-            layout=self._layout, reads=tuple(reads),
-        )  # fmt: skip
+        return evaluate.Rules(self._spec.hit_policy, tuple(rules), default, self._layout, tuple(reads))
+
+    def _settings(self, then: Mapping[str, Any]) -> tuple[evaluate.Setting, ...]:
+        found: list[evaluate.Setting] = []
+        for name, value in then.items():
+            outcome = self.kind.outcomes[name]
+            if outcome.kind == "money":
+                amounts = ((remedy, text, money(text).amount) for remedy, text in value.items())
+                found.extend(evaluate.Setting(name, remedy, text, amount, gt) for remedy, text, amount in amounts)
+            else:
+                better = {"MAX": gt, "MIN": lt}.get(self._spec.aggregate.get(name, ""))
+                found.append(evaluate.Setting(name, None, value, outcome.rank(value), better))
+        return tuple(found)
 
 
 def unknown_outcome(name: str, kind: Kind) -> str:

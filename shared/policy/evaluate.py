@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from shared.policy.facts import FactSchema
-from shared.policy.language.loading import Fault, Layout, Values, load_what_is_there, loader
+from shared.policy.language.loading import Compiled, Fault, Layout, Values, load_what_is_there, loader
 from shared.policy.language.reads import Reads, Witness, inputs
-from shared.policy.outcomes import Aggregation, Outcome, money
+from shared.policy.outcomes import Outcome
 from shared.policy.problems import Problem
 from shared.policy.shape import Document
 
@@ -34,14 +34,28 @@ class PolicyResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """One thing that a rule sets. `remedy` is the key inside remedy_authority, which is aggregated per key.
+
+    `better` tells whether this rank wins over another's; None: no other rule sets another value, so nothing to win.
+    """
+
+    name: str
+    remedy: str | None
+    value: Any
+    rank: Any
+    better: Callable[[Any, Any], bool] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """A compiled rule. `outcome` is canonical; `ranks` holds what MAX and MIN compare, for what is aggregated."""
+    """A compiled rule. `alone` is the whole outcome if no other rule matches."""
 
     id: str
-    when: Callable[[Values], Any]
+    when: Compiled
     witness: Witness
-    outcome: Mapping[str, Any]
-    ranks: Mapping[str, Any]
+    settings: tuple[Setting, ...]
+    alone: Mapping[str, Any]
     guidance: str | None
 
 
@@ -50,7 +64,6 @@ class Rules:
     """What `decide` needs of a document, compiled."""
 
     hit_policy: HitPolicy
-    aggregate: Mapping[str, Aggregation]
     rules: tuple[Rule, ...]
     default: Mapping[str, Any]
     layout: Layout
@@ -62,76 +75,68 @@ class Rules:
 
     def decide(self, facts: Mapping[str, Any]) -> PolicyResult:
         """Decide by the facts. Never raises: whatever goes wrong ends in the default, marked degraded."""
-        rule_id = ""
+        current: Rule | None = None
         try:
             v = self.load(facts)
             matched: list[Rule] = []
-            for rule in self.rules:
-                rule_id = rule.id
-                if rule.when(v):
-                    matched.append(rule)
+            for current in self.rules:
+                if current.when(v):
+                    matched.append(current)
                     if self.hit_policy == "FIRST":
                         break
-            if len(matched) > 1 and self.hit_policy == "UNIQUE":
+            if not matched:
+                return PolicyResult(fresh(self.default), (), (), inputs(self.reads, v))
+            if len(matched) == 1:
+                only = matched[0]
+                guidance = (only.guidance,) if only.guidance else ()
+                return PolicyResult(fresh(only.alone), (only.id,), guidance, inputs(only.witness(v), v))
+            if self.hit_policy == "UNIQUE":
                 both = " and ".join(rule.id for rule in matched)
                 return self._degraded(facts, f"{both} match, but the hit policy is UNIQUE")
-            if not matched:
-                return PolicyResult(_fresh(self.default), (), (), inputs(self.reads, v))
             return PolicyResult(
-                self._combine(matched),
+                combined(self.default, matched),
                 tuple([rule.id for rule in matched]),
                 tuple([rule.guidance for rule in matched if rule.guidance]),
-                _inputs_of(matched, v),
+                inputs(dict.fromkeys([read for rule in matched for read in rule.witness(v)]), v),
             )
         except Fault as fault:
-            return self._degraded(facts, f"{rule_id}: {fault}" if rule_id else str(fault))
+            return self._degraded(facts, f"{current.id}: {fault}" if current else str(fault))
         except Exception as error:  # a decision must be made whatever the facts hold
-            return self._degraded(facts, f"{rule_id or 'facts'}: {type(error).__name__}")
-
-    def _combine(self, matched: Sequence[Rule]) -> dict[str, Any]:
-        """The outcomes of the matched rules, aggregated; what none of them sets is taken from the default."""
-        outcome = _fresh(self.default)
-        best: dict[str, Any] = {}
-        for rule in matched:
-            for name, value in rule.outcome.items():
-                if name in rule.ranks:
-                    rank = rule.ranks[name]
-                    if name in best and not (rank > best[name] if self.aggregate[name] == "MAX" else rank < best[name]):
-                        continue
-                    best[name] = rank
-                elif isinstance(value, dict):
-                    value = _most(outcome.get(name, {}), value, best, name)
-                outcome[name] = value
-        return outcome
+            return self._degraded(facts, f"{current.id if current else 'facts'}: {type(error).__name__}")
 
     def _degraded(self, facts: Mapping[str, Any], why: str) -> PolicyResult:
         seen: dict[str, Any] = {}
         if isinstance(facts, Mapping):
             v = load_what_is_there(self.layout, facts)
             seen = {path: value for path, value in inputs(self.reads, v).items() if value is not None}
-        return PolicyResult(_fresh(self.default), (), (), seen, degraded=True, faults=(why,))
+        return PolicyResult(fresh(self.default), (), (), seen, degraded=True, faults=(why,))
 
 
-def _fresh(outcome: Mapping[str, Any]) -> dict[str, Any]:
+def combined(default: Mapping[str, Any], matched: Sequence[Rule]) -> dict[str, Any]:
+    """The outcomes of the matched rules, aggregated; what none of them sets is taken from the default."""
+    outcome = fresh(default)
+    best: dict[tuple[str, str | None], Any] = {}
+    for rule in matched:
+        for each in rule.settings:
+            if each.better is not None:
+                key = (each.name, each.remedy)
+                if key in best and not each.better(each.rank, best[key]):
+                    continue
+                best[key] = each.rank
+            if each.remedy is None:
+                outcome[each.name] = each.value
+            else:
+                outcome.setdefault(each.name, {})[each.remedy] = each.value
+    return outcome
+
+
+def fresh(outcome: Mapping[str, Any]) -> dict[str, Any]:
     """A copy that the caller may change without changing the policy."""
-    return {name: value.copy() if isinstance(value, (dict, list)) else value for name, value in outcome.items()}
-
-
-def _most(so_far: dict[str, str], amounts: dict[str, str], best: dict[str, Any], name: str) -> dict[str, str]:
-    """Amounts per remedy: the greatest that a matched rule grants, else the default's."""
-    merged = dict(so_far)
-    for remedy, text in amounts.items():
-        key, amount = f"{name}.{remedy}", money(text).amount
-        if key not in best or amount > best[key]:
-            best[key] = amount
-            merged[remedy] = text
-    return merged
-
-
-def _inputs_of(matched: Sequence[Rule], v: Values) -> dict[str, Any]:
-    if len(matched) == 1:
-        return inputs(matched[0].witness(v), v)
-    return inputs(dict.fromkeys(read for rule in matched for read in rule.witness(v)), v)
+    copy = dict(outcome)
+    for name, value in outcome.items():
+        if type(value) is dict or type(value) is list:
+            copy[name] = value.copy()
+    return copy
 
 
 @dataclass(frozen=True, slots=True, eq=False)

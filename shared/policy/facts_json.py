@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -15,29 +16,44 @@ class FactsRefused(ValueError):
     """The facts do not fit the schema. The message names the path."""
 
 
-def read_facts(schema: FactSchema, given: Any) -> dict[str, Any]:
-    """Facts from decoded JSON. A missing fact is left missing (the decision says what that means).
+def read_facts(schema: FactSchema, given: Any) -> tuple[dict[str, Any], list[str]]:
+    """Facts from decoded JSON, and what looks wrong in them.
 
-    Raises FactsRefused for a name that the schema does not know or a value of another type.
+    Nothing is refused but a value that is no object: a fact that is unknown is left out, one of another type is kept as
+    it is, so that the decision is the one that a service would make. Raises FactsRefused.
     """
     if not isinstance(given, dict):
         raise FactsRefused('facts must be an object such as {"as_of": "2026-03-02T09:00:00Z", "complaint": {...}}')
-    return _message("", schema.facts, given)
+    warnings: list[str] = []
+    return _message("", schema.facts, given, warnings), warnings
 
 
-def _message(prefix: str, fields: Mapping[str, Fact], given: dict[str, Any]) -> dict[str, Any]:
+def _message(prefix: str, fields: Mapping[str, Fact], given: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
     read: dict[str, Any] = {}
     for name, value in given.items():
         fact = fields.get(name)
         if fact is None:
-            raise FactsRefused(f"there is no fact '{prefix}{name}'{did_you_mean(name, fields)}")
-        if value is not None:
-            read[name] = read_value(prefix + name, fact, value)
+            warnings.append(f"there is no fact '{prefix}{name}'{did_you_mean(name, fields)}")
+        elif value is not None:
+            read[name] = _kept(prefix + name, fact, value, warnings)
     return read
 
 
+def _kept(path: str, fact: Fact, value: Any, warnings: list[str]) -> Any:
+    if fact.kind == "message" and fact.many and isinstance(value, list):
+        one = replace(fact, many=False)
+        return [_kept(f"{path}[{index}]", one, each, warnings) for index, each in enumerate(value)]
+    if fact.kind == "message" and not fact.many and isinstance(value, dict):
+        return _message(f"{path}.", fact.fields, value, warnings)
+    try:
+        return read_value(path, fact, value)
+    except FactsRefused as refused:
+        warnings.append(str(refused))
+        return value
+
+
 def read_value(path: str, fact: Fact, value: Any) -> Any:
-    """One value in the form that conditions work on. Raises FactsRefused."""
+    """One value (not a message) in the form that conditions work on. Raises FactsRefused."""
     if fact.many:
         if not isinstance(value, list):
             raise FactsRefused(f"{path} must be a list")
@@ -50,9 +66,7 @@ def read_value(path: str, fact: Fact, value: Any) -> Any:
 def _one(path: str, fact: Fact, value: Any) -> Any:
     match fact.kind:
         case "message":
-            if not isinstance(value, dict):
-                raise FactsRefused(f"{path} must be an object")
-            return _message(f"{path}.", fact.fields, value)
+            raise FactsRefused(f"{path} must be an object")
         case "int":
             return _whole(path, fact, value)
         case "bool":

@@ -93,7 +93,10 @@ def parse(text: str) -> Node:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        raise YamlRefused(Problem(line, column, None, f"not valid YAML: {error.problem or error.context}")) from None
+        message = f"not valid YAML: {error.problem or error.context}"
+        if "but found '<scalar>'" in message:
+            message += "; text that begins with a quote is quoted as a whole, as in '\"legal\" in complaint.tags'"
+        raise YamlRefused(Problem(line, column, None, message)) from None
     except (YAMLError, ValueError, UnicodeError) as error:
         raise YamlRefused(Problem(1, 1, None, f"not valid YAML: {str(error).splitlines()[0]}")) from None
     return root

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.policy.language.loading import ABSENT, Compiled, Fault, Layout, Values, taker
+from shared.policy.language.loading import ABSENT, Compiled, Fault, Layout, Values, exact_type, taker
 from shared.policy.language.operators import one_argument, slot_with_constant, two_arguments
 from shared.policy.language.tree import (
     Call,
@@ -94,16 +94,28 @@ def _entry(slot: int) -> Compiled:
 
 
 def _member(node: Member, layout: Layout) -> Compiled:
-    of, key, take = compile_node(node.of, layout), node.name, taker(node.name, node.fact)
+    key, take, as_it_is = node.name, taker(node.name, node.fact), exact_type(node.fact)
+    missing = f"an entry has no {key}"
+    if not isinstance(node.of, Entry):
+        of = compile_node(node.of, layout)
 
-    def read(v: Values) -> Any:
+        def read(v: Values) -> Any:
+            try:
+                return take(of(v)[key])
+            except KeyError:
+                raise Fault(missing) from None
+
+        return read
+    slot = layout.entry(node.of.name)
+
+    def read_entry(v: Values) -> Any:  # the same for the common case, run once per entry of a list
         try:
-            value = of(v)[key]
-        except (KeyError, TypeError):
-            raise Fault(f"an entry has no {key}") from None
-        return take(value)
+            value = v[slot][key]
+        except KeyError:
+            raise Fault(missing) from None
+        return value if type(value) is as_it_is else take(value)
 
-    return read
+    return read_entry
 
 
 def _present(node: Present, layout: Layout) -> Compiled:

@@ -64,6 +64,23 @@ class Layout:
         return self._entries[name]
 
 
+_EXPECTED = {
+    "int": "a whole number",
+    "bool": "true or false",
+    "string": "text",
+    "double": "a finite decimal number",
+    "timestamp": "a time with its zone",
+    "message": "an object",
+}
+# Values of exactly these types are taken as they are, which is quicker than to ask.
+_AS_IT_IS: dict[str, type] = {"int": int, "bool": bool, "string": str}
+
+
+def exact_type(fact: Fact) -> type | None:
+    """The Python type whose values are taken as they are; None if each value must be looked at."""
+    return None if fact.many else _AS_IT_IS.get(fact.kind)
+
+
 def taker(path: str, fact: Fact) -> Callable[[Any], Any]:
     """A function that checks a value against its fact and returns it in the form that conditions work on."""
 
@@ -72,62 +89,58 @@ def taker(path: str, fact: Fact) -> Callable[[Any], Any]:
             f"{path} is missing" if value is None else f"{path} must be {expected}, not {type(value).__name__}"
         )
 
-    def whole(value: Any) -> int:
-        if type(value) is int and -(2**63) <= value < 2**63:
-            return value
-        raise refuse(value, "a whole number of 64 bits")
-
-    def truth(value: Any) -> bool:
-        if value is True or value is False:
-            return bool(value)
-        raise refuse(value, "true or false")
-
-    def text(value: Any) -> str:
-        if isinstance(value, str):
-            return value
-        raise refuse(value, "text")
-
-    def double(value: Any) -> float:
-        if type(value) is float and math.isfinite(value):
-            return value
-        raise refuse(value, "a finite decimal number")
-
     def instant(value: Any) -> datetime:
         # Python subtracts two times of one zone by their wall clocks, so all are brought to UTC first.
         if isinstance(value, datetime) and value.tzinfo is not None:
             return value if value.tzinfo is UTC else value.astimezone(UTC)
-        raise refuse(value, "a time with its zone")
+        raise refuse(value, _EXPECTED["timestamp"])
 
-    def message(value: Any) -> Mapping[str, Any]:
-        if isinstance(value, Mapping):
+    if fact.many:
+        fits, expected, at_most = _FITS[fact.kind], f"a list, each {_EXPECTED[fact.kind]}", fact.at_most
+
+        def several(value: Any) -> list[Any]:
+            if not isinstance(value, (list, tuple)):
+                raise refuse(value, expected)
+            if len(value) > at_most:
+                raise Fault(f"{path} has more than {at_most} entries")
+            if fact.kind == "timestamp":
+                return [instant(each) for each in value]
+            for each in value:
+                if not fits(each):
+                    raise refuse(each, expected)
+            return value if isinstance(value, list) else list(value)
+
+        return several
+    if fact.kind == "timestamp":
+        return instant
+    fits_one, expected_one = _FITS[fact.kind], _EXPECTED[fact.kind]
+
+    def one(value: Any) -> Any:
+        if fits_one(value):
             return value
-        raise refuse(value, "an object")
+        raise refuse(value, expected_one)
 
-    kinds: dict[str, Callable[[Any], Any]] = {
-        "int": whole, "bool": truth, "string": text, "double": double, "timestamp": instant, "message": message,
-    }  # fmt: skip
-    one = kinds[fact.kind]
-    if not fact.many:
-        return one
-    at_most = fact.at_most
+    return one
 
-    def several(value: Any) -> list[Any]:
-        if not isinstance(value, (list, tuple)):
-            raise refuse(value, "a list")
-        if len(value) > at_most:
-            raise Fault(f"{path} has more than {at_most} entries")
-        return [one(each) for each in value]
 
-    return several
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "int": lambda value: type(value) is int,
+    "bool": lambda value: type(value) is bool,
+    "string": lambda value: isinstance(value, str),
+    "double": lambda value: type(value) is float and math.isfinite(value),
+    "message": lambda value: isinstance(value, Mapping),
+    "timestamp": lambda value: isinstance(value, datetime),
+}
 
 
 def loader(layout: Layout) -> Callable[[Mapping[str, Any]], Values]:
     """A function that reads the facts of the layout's paths, and only those, into fresh values. Raises Fault."""
     template = [ABSENT] * layout.size
-    groups: dict[Path, list[tuple[str, int, Callable[[Any], Any], str | None]]] = {}
+    groups: dict[Path, list[tuple[str, int, type | None, Callable[[Any], Any], str | None]]] = {}
     for path, (slot, fact) in layout.facts.items():
         name = ".".join(path)
-        groups.setdefault(path[:-1], []).append((path[-1], slot, taker(name, fact), None if fact.optional else name))
+        required = None if fact.optional else name
+        groups.setdefault(path[:-1], []).append((path[-1], slot, exact_type(fact), taker(name, fact), required))
     plan = [(parent, tuple(fields)) for parent, fields in groups.items()]
 
     def load(facts: Mapping[str, Any]) -> Values:
@@ -138,9 +151,11 @@ def loader(layout: Layout) -> Callable[[Mapping[str, Any]], Values]:
                 message = message.get(step, ())
                 if not isinstance(message, Mapping):
                     raise Fault(f"{'.'.join(parent)} is missing")
-            for key, slot, take, required in fields:
+            for key, slot, as_it_is, take, required in fields:
                 value = message.get(key)
-                if value is not None:
+                if type(value) is as_it_is:
+                    v[slot] = value
+                elif value is not None:
                     v[slot] = take(value)
                 elif required is not None:
                     raise Fault(f"{required} is missing")

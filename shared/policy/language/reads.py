@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from shared.policy.language.closures import compile_node
 from shared.policy.language.loading import ABSENT, Fault, Layout, Values
 from shared.policy.language.tree import Call, Entry, FactAt, Junction, Loop, Member, Node, Type, Variable, parts
@@ -102,7 +104,15 @@ class Recorder:
         keys = tuple(reversed(steps))
 
         def values(v: Values) -> Any:
-            return None if v[slot] is ABSENT else [_at(entry, keys, show) for entry in v[slot]]
+            if (entries := v[slot]) is ABSENT:
+                return None
+            try:
+                if len(keys) == 1:
+                    key = keys[0]
+                    return [entry[key] for entry in entries] if show is _itself else [show(e[key]) for e in entries]
+            except (KeyError, AttributeError):
+                pass  # an optional field, or one of another type
+            return [_at(entry, keys, show) for entry in entries]
 
         found.setdefault(path, self._read(path, values))
 
@@ -191,14 +201,12 @@ def _itself(value: Any) -> Any:
 
 def instant_text(value: datetime) -> str:
     """2026-03-02T17:30:00Z, with microseconds only where there are some."""
-    if value.tzinfo is not UTC:
-        value = value.astimezone(UTC)
-    return value.isoformat()[:-6] + "Z"
+    text: str = to_jsonable_python(value if value.tzinfo is UTC else value.astimezone(UTC))  # isoformat is slow
+    return text
 
 
 def duration_text(value: timedelta) -> str:
     """86400s, or 0.5s."""
-    whole, micro = divmod(value // timedelta(microseconds=1), 1_000_000)
-    if not micro:
-        return f"{whole}s"
+    if not value.microseconds:
+        return f"{value.days * 86_400 + value.seconds}s"
     return f"{value.total_seconds():.6f}".rstrip("0") + "s"

@@ -1,0 +1,195 @@
+"""`amends policy`: check, test and try documents. Needs no running service."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from shared.policy import facts as fact_tables
+from shared.policy.document import load_policy
+from shared.policy.evaluate import Policy
+from shared.policy.facts import Fact
+from shared.policy.facts_json import FactsRefused, read_facts
+from shared.policy.problems import PolicyRefused, Problem, describe
+from shared.policy.tests_inside import coverage, run_tests
+
+app = typer.Typer(
+    name="policy",
+    no_args_is_help=True,
+    help="Check, test and try policy documents.\n\n"
+    "Exit codes: 0 done, 1 problems found in the document, 2 wrong use (no such file, facts that are not JSON).",
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A policy document (YAML).", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
+
+
+@app.command(
+    epilog="Example: amends policy validate services/escalation/policy/escalation.retail.yaml",
+)
+def validate(file: File, as_json: AsJson = False) -> None:
+    """Check a document: form, facts, conditions, outcomes, tests. Every problem is shown with its place."""
+    text = _text(file)
+    try:
+        policy = load_policy(text, origin=str(file))
+    except PolicyRefused as refused:
+        _refuse(refused, {"valid": False}, as_json)
+    if as_json:
+        _print_json({"valid": True, "errors": [], "warnings": [each.as_json() for each in policy.warnings]})
+        return
+    _show(policy.warnings, text, file, "warning")
+    typer.echo(f"{file}: valid ({_title(policy)}, {len(policy.rules.rules)} rules, {policy.digest[:19]})")
+
+
+@app.command(epilog="Example: amends policy test services/followup/policy/followup.retail.yaml --json")
+def test(file: File, as_json: AsJson = False) -> None:  # noqa: PT028 (a command, not a test)
+    """Run the tests inside a document. Each rule must be hit by one of them."""
+    policy = _load(file, {"passed": False}, as_json)
+    outcomes = run_tests(policy)
+    hit = coverage(policy, outcomes)
+    missed = [rule for rule, names in hit.items() if not names]
+    passed = all(outcome.passed for outcome in outcomes) and not missed
+    if as_json:
+        tests = [
+            {
+                "name": outcome.name,
+                "passed": outcome.passed,
+                "rules": list(outcome.rules),
+                "outcome": outcome.outcome,
+                "degraded": outcome.degraded,
+                "differences": [{"name": n, "expected": e, "decided": d} for n, e, d in outcome.differences],
+            }
+            for outcome in outcomes
+        ]
+        about = {"id": policy.id, "version": policy.version, "digest": policy.digest}
+        _print_json({"passed": passed, "tests": tests, "coverage": hit, "uncovered": missed, "policy": about})
+    else:
+        for outcome in outcomes:
+            typer.echo(f"{'passed' if outcome.passed else 'FAILED'}  {outcome.name}")
+            for name, expected, decided in outcome.differences:
+                typer.echo(f"        {name}: expected {_plain(expected)}, decided {_plain(decided)}")
+        for rule in missed:
+            typer.echo(f"FAILED  no test hits rule {rule}: add one whose complaint it matches")
+        good = sum(outcome.passed for outcome in outcomes)
+        covered = len(hit) - len(missed)
+        typer.echo(f"{_title(policy)}: {good} of {len(outcomes)} tests passed, {covered} of {len(hit)} rules hit")
+    raise typer.Exit(0 if passed else 1)
+
+
+@app.command(name="eval", epilog="Example: amends policy eval escalation.yaml facts.json --json")
+def evaluate(
+    file: File,
+    facts: Annotated[Path, typer.Argument(metavar="FACTS.json", help='{"as_of": TIME, "complaint": {...}}')],
+    as_json: AsJson = False,
+) -> None:
+    """Decide one complaint by a document, as a service would, and show which inputs decided."""
+    policy = _load(file, {"valid": False}, as_json)
+    try:
+        given, warnings = read_facts(policy.schema, json.loads(_text(facts)))
+    except FactsRefused as refused:
+        _wrong_use(f"{facts}: {refused}")
+    except json.JSONDecodeError as error:
+        _wrong_use(f"{facts}:{error.lineno}:{error.colno}: not JSON: {error.msg}")
+    except RecursionError:
+        _wrong_use(f"{facts}: nested too deeply")
+    result = policy.decide(given)
+    for message in (*warnings, *(f"degraded, the default was taken: {fault}" for fault in result.faults)):
+        typer.echo(f"{facts}: {message}", err=True)
+    if as_json:
+        decided = {"outcome": result.outcome, "rules": list(result.rules), "inputs": result.inputs}
+        about = {"version": policy.version, "digest": policy.digest, "degraded": result.degraded}
+        _print_json(decided | about)
+        return
+    typer.echo(f"{_title(policy)}{' DEGRADED' if result.degraded else ''}")
+    _print_table("outcome", {name: _plain(value) for name, value in result.outcome.items()})
+    _print_table("rules", {rule.id: rule.guidance or "" for rule in policy.rules.rules if rule.id in result.rules})
+    _print_table("inputs", {path: _plain(value) for path, value in result.inputs.items()})
+
+
+@app.command(epilog="Example: amends policy schema escalation --json")
+def schema(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="escalation or followup.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Print the facts that the conditions of a service's policies may read."""
+    if service not in fact_tables.services():
+        _wrong_use(f"there is no fact schema of '{service}'; choose one of {', '.join(fact_tables.services())}")
+    table = fact_tables.schema(service, fact_tables.versions(service)[-1])
+    if as_json:
+        _print_json(table.as_json())
+        return
+    typer.echo(f"{table.name} ({service})")
+    for path, fact in _rows("", table.facts):
+        typer.echo(f"  {path:<42} {fact.as_json()['type']:<16} {fact.doc}{' May be missing.' if fact.optional else ''}")
+        if fact.values:
+            typer.echo(f"  {'':<42} {'':<16} {', '.join(fact.values)}{', ...' if fact.open else ''}")
+
+
+def _rows(prefix: str, facts: Any) -> list[tuple[str, Fact]]:
+    rows: list[tuple[str, Fact]] = []
+    for name, fact in facts.items():
+        rows.append((prefix + name, fact))
+        rows.extend(_rows(f"{prefix}{name}{'[]' if fact.many else ''}.", fact.fields))
+    return rows
+
+
+def _load(file: Path, shape: dict[str, Any], as_json: bool) -> Policy:
+    try:
+        return load_policy(_text(file), origin=str(file))
+    except PolicyRefused as refused:
+        _refuse(refused, shape, as_json)
+
+
+def _refuse(refused: PolicyRefused, shape: dict[str, Any], as_json: bool) -> NoReturn:
+    """Show what is wrong with the document and end with 1. `shape` is the JSON object's beginning."""
+    if as_json:
+        _print_json({**shape, "errors": [each.as_json() for each in refused.problems], "warnings": []})
+    else:
+        _show(refused.problems, refused.text, Path(refused.origin), "error")
+        count = len(refused.problems)
+        typer.echo(f"{refused.origin}: {count} problem{'' if count == 1 else 's'}", err=True)
+    raise typer.Exit(1)
+
+
+def _show(problems: tuple[Problem, ...], text: str, file: Path, severity: str) -> None:
+    for problem in problems:
+        place, _, rest = describe(problem, origin=str(file), text=text).partition(": ")
+        typer.echo(f"{place}: {severity}: {rest}", err=True)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        _wrong_use(f"{file}: not UTF-8 text (byte {error.start}); save it as UTF-8")
+    except OSError as error:
+        _wrong_use(f"{file}: cannot be read: {error.strerror}")
+
+
+def _wrong_use(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(2)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=2)
+    typer.echo("")
+
+
+def _print_table(title: str, rows: dict[str, str]) -> None:
+    typer.echo(f"{title}:" if rows else f"{title}: none")
+    width = max(map(len, rows), default=0)
+    for name, value in rows.items():
+        typer.echo(f"  {name:<{width}}  {value}".rstrip())
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _title(policy: Policy) -> str:
+    return f"{policy.id} version {policy.version}"
