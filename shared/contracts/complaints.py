@@ -9,17 +9,27 @@ from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from shared.contracts.envelope import EventData
 
 Channel = Literal[
-    "email", "web_form", "portal", "chat", "messaging", "sms", "social", "voice", "postal", "fax", "in_person", "referral",
-    "api", "unknown",
+    "email", "web_form", "portal", "chat", "messaging", "sms", "social", "voice", "postal", "fax", "in_person",
+    "referral", "api", "unknown",
 ]  # fmt: skip
 Category = Literal[
-    "billing", "delivery", "product_quality", "service_quality", "staff_conduct", "account_access", "contract_cancellation",
-    "data_privacy", "safety", "website_app", "fraud", "returns_refunds", "other",
+    "billing", "delivery", "product_quality", "service_quality", "staff_conduct", "account_access",
+    "contract_cancellation", "data_privacy", "safety", "website_app", "fraud", "returns_refunds", "other",
 ]  # fmt: skip
 SupportNeed = Literal[
     "bereavement", "illness", "disability", "financial_hardship", "older_age", "language_barrier", "domestic_abuse",
@@ -30,8 +40,28 @@ Priority = Literal["low", "normal", "high", "urgent", "unknown"]
 TimeQuality = Literal["exact", "date_only", "assumed_zone", "receipt_time"]
 TextStatus = Literal["complete", "stripped", "truncated", "pending_fetch", "redacted_by_source", "empty"]
 ContactPreference = Literal["any", "email", "phone", "sms", "post", "none"]
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, to_lower=True, strip_whitespace=True)]
 Short = Annotated[str, StringConstraints(max_length=255)]
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _plain(amount: Decimal) -> Decimal:
+    return Decimal(format(amount, "f"))
+
+
+# Lower case before the length is checked: some letters become two, and what was written must be readable.
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True), BeforeValidator(_lower)]
+# Written without an exponent, whatever was given ("1e3").
+Amount = Annotated[
+    Decimal,
+    Field(max_digits=18, decimal_places=4),
+    AfterValidator(_plain),
+    WithJsonSchema({"type": "string", "pattern": r"^-?[0-9]{1,18}(\.[0-9]{1,4})?$"}),
+]
+# JSON has no infinity: it would be written as null, which no reader takes.
+Scalar = str | int | FiniteFloat | bool
 
 
 class Part(BaseModel):
@@ -63,7 +93,7 @@ class Customer(Part):
 class Money(Part):
     """An amount with its ISO 4217 currency; a decimal, never a float."""
 
-    amount: Decimal
+    amount: Amount
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
@@ -76,7 +106,7 @@ class Attachment(Part):
 
 
 class Source(Part):
-    """Where a contact came from: `instance` is the source's name here, `record_id` the case there, `event_id` this message."""
+    """Where a contact came from: the source is `instance` here; the case is `record_id`, the message `event_id`."""
 
     system: Short
     instance: Short
@@ -125,7 +155,7 @@ class Contact(Part):
     incident_at: AwareDatetime | None = None
     due_at_source: AwareDatetime | None = None
     tags: Annotated[tuple[Tag, ...], Field(max_length=100)] = ()
-    custom: dict[str, str | int | float | bool] = {}
+    custom: dict[str, Scalar] = {}
     raw: Raw
 
 

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 SERVICES = ("intake", "escalation", "followup", "records")
 SOURCE_PREFIX = "/amends/"
+MAX_SEQUENCE = 2**63 - 1
+# A field whose values include one of these may get new values: readers take a value that they do not know as this one.
+FALLBACKS = ("unknown", "other")
 
 
 class EventData(BaseModel):

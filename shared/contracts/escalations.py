@@ -30,7 +30,7 @@ class PolicyCitation(Part):
 
 
 class Clock(Part):
-    """A deadline: `target` ("4h", "10d") counted from `started_at` gives `due_at` (UTC), in the zone of the calendar."""
+    """A deadline: `target` ("4h", "10d") from `started_at` gives `due_at`, in the time `zone` of the calendar."""
 
     name: ClockName
     target: str
@@ -40,13 +40,13 @@ class Clock(Part):
 
 
 class DecisionMade(EventData):
-    """Tier, clocks, guidance and remedy authority by policy. `trigger` is the event type that asked for the decision."""
+    """Tier, clocks, guidance and remedy authority by policy. `trigger` is the event type that made it necessary."""
 
     TYPE: ClassVar[str] = "amends.escalation.decision_made.v1"
     tier: Annotated[int, Field(ge=1, le=9)]
     previous_tier: int | None = None
     clocks: tuple[Clock, ...]
-    remedy_authority: dict[str, str] = {}
+    remedy_authority: dict[str, str] = Field(default_factory=dict)
     guidance: tuple[str, ...] = ()
     policy: PolicyCitation
     trigger: str
@@ -54,7 +54,7 @@ class DecisionMade(EventData):
 
 
 class StatusChanged(EventData):
-    """Escalation alone writes the status. `by` is who asked: a person's key, `contact-centre:<source>` or `customer`."""
+    """A new status: escalation alone writes it. `by` is a person's key, `contact-centre:<source>` or `customer`."""
 
     TYPE: ClassVar[str] = "amends.escalation.status_changed.v1"
     status: Status

@@ -25,7 +25,7 @@ class UpdateScheduled(EventData):
 
 
 class UpdateDue(EventData):
-    """The time for update `number` has come. `fired_at` is when the timer fired: later than `due_at` after an outage."""
+    """The time for update `number` has come. The timer fired at `fired_at`: later than `due_at` after an outage."""
 
     TYPE: ClassVar[str] = "amends.followup.update_due.v1"
     number: int

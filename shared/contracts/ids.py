@@ -1,7 +1,7 @@
 """Identifiers: keyed hashes, so that the same thing gets the same id and nobody can guess it back.
 
-A plain hash of a mail address would still be personal data; HMAC-SHA256 under the deployment's id key, cut to 16 bytes, is
-not. The id key never rotates: all ids would change with it.
+A plain hash of a mail address would still be personal data; HMAC-SHA256 under the deployment's id key, cut to 16 bytes,
+is not. The id key never rotates: all ids would change with it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import secrets
 import time
 from uuid import UUID
 
-_SEPARATOR = b"\x1f"
-
 
 def keyed_id(id_key: bytes, *parts: str) -> UUID:
-    """HMAC-SHA256(id_key, parts joined by the unit separator), first 16 bytes, as a UUID."""
-    return UUID(bytes=hmac.digest(id_key, _SEPARATOR.join(part.encode() for part in parts), "sha256")[:16])
+    """HMAC-SHA256(id_key, parts), first 16 bytes, as a UUID.
+
+    Each part has its length in bytes before it (4 bytes, big-endian), so that ("ab", "c") and ("a", "bc") differ.
+    """
+    encoded = (part.encode() for part in parts)
+    message = b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+    return UUID(bytes=hmac.digest(id_key, message, "sha256")[:16])
 
 
 def complaint_id(id_key: bytes, source: str, record_id: str) -> UUID:
@@ -40,5 +43,5 @@ def event_id(id_key: bytes, service: str, subject: UUID, sequence: int) -> UUID:
 
 def time_ordered_id() -> UUID:
     """A UUID version 7 (RFC 9562): milliseconds, then random bits. For rows that are read in the order of arrival."""
-    value = (time.time_ns() // 1_000_000) << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
-    return UUID(int=value)
+    milliseconds = time.time_ns() // 1_000_000
+    return UUID(int=milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62))
