@@ -78,11 +78,11 @@ def run(service: str, build: Callable[[Base], Parts]) -> None:
 async def _serve(service: str, settings: ServiceSettings, kafka: KafkaSettings, build: Callable[[Base], Parts]) -> int:
     pool = await make_pool(settings.database_url.get_secret_value(), service=service)
     producer = Producer(kafka, client_id=f"amends-{service}-relay")
-    progress = Progress(window_s=settings.liveness_window_s)
+    progress = Progress()
     relay = Relay(service=service, pool=pool, sender=producer, progress=progress)
     keys = Authenticator(lambda: api_keys.load(pool), refresh_s=10.0)
     parts = build(Base(service, settings, kafka, pool, relay, progress, keys))
-    progress.ready_when("postgres", lambda: _postgres_ready(pool, service))
+    progress.require("postgres", lambda: _postgres_ready(pool, service))
     server = Server(parts.app, settings.http_host, settings.http_port)
     try:
         await server.start()
@@ -96,9 +96,9 @@ async def _serve(service: str, settings: ServiceSettings, kafka: KafkaSettings, 
     if consumer is not None:
         assigned = consumer
         loops["consumer"] = consumer.run
-        progress.expect("consumer")
-        progress.ready_when("kafka", lambda: _assigned(assigned))
-    progress.expect("relay")
+        progress.expect("consumer", settings.liveness_window_s)
+        progress.require("kafka", lambda: _assigned(assigned))
+    progress.expect("relay", settings.liveness_window_s)
     tasks = {asyncio.ensure_future(loop()): name for name, loop in loops.items()}
     stop = _on_signals()
     await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)

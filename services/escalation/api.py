@@ -34,4 +34,4 @@ def routes(handlers: Handlers, keys: Authenticator) -> APIRouter:
 
 
 def _answer(decision: Decision[EscalationState]) -> dict[str, Any]:
-    return {"status": decision.state.status, "tier": decision.state.tier}
+    return {"status": decision.state.facts.status, "tier": decision.state.tier}

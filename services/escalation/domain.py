@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from shared.calendar import durations
 from shared.contracts.complaints import ComplaintReceived, Contact, ContactAdded, ReplySent, Short, StatusReported
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import EventData
-from shared.contracts.escalations import Clock, ClockName, DecisionMade, PolicyCitation, Reason, Status, StatusChanged
-from shared.policy.evaluate import Policy, PolicyResult
+from shared.contracts.escalations import Clock, ClockName, DecisionMade, Reason, Status, StatusChanged
+from shared.policy.complaint import ComplaintFacts, citation
+from shared.policy.evaluate import Policy
 
 _CLOCKS: tuple[tuple[ClockName, str], ...] = (
     ("acknowledge", "acknowledge_within"),
@@ -21,20 +22,11 @@ _CLOCKS: tuple[tuple[ClockName, str], ...] = (
 
 
 class EscalationState(BaseModel):
-    """What escalation knows of a complaint. Times are UTC; no text and no identifiers of the customer."""
+    """What escalation knows and has decided of a complaint."""
 
     model_config = ConfigDict(frozen=True)
 
-    received_at: AwareDatetime | None = None
-    last_contact_at: AwareDatetime | None = None
-    resolved_at: AwareDatetime | None = None
-    status: Status = "open"
-    severity: int = 1
-    category: str = "other"
-    tags: tuple[str, ...] = ()
-    channel: str = "unknown"
-    contact_preference: str = "any"
-    vulnerable: bool = False
+    facts: ComplaintFacts = ComplaintFacts()
     tier: int | None = None
     clocks: tuple[Clock, ...] = ()
     remedy_authority: dict[str, str] = {}
@@ -73,9 +65,9 @@ def on_event(state: S | None, data: EventData, at: datetime, policy: Policy) -> 
         case ContactAdded(contact=contact):
             return _wrote_again(before, contact, at, policy)
         case ReplySent(contact=contact):
-            return Decision(before.model_copy(update={"last_contact_at": contact.occurred_at}))
+            return Decision(before.model_copy(update={"facts": before.facts.after_reply(contact.occurred_at)}))
         case StatusReported():
-            if before.received_at is None:
+            if before.facts.received_at is None:
                 return Decision(before.model_copy(update={"reported": data}))
             return _reported(before, data)
         case _:
@@ -84,45 +76,38 @@ def on_event(state: S | None, data: EventData, at: datetime, policy: Policy) -> 
 
 def on_command(state: S | None, command: Resolve | Close, now: datetime) -> Decision[S] | Refused:
     """What a person's command changes, or why it cannot be done."""
-    if state is None or state.received_at is None:
-        return Refused(404, "No such complaint", "Escalation knows no complaint with this id. If it was just sent, try again in a moment.")
+    if state is None or state.facts.received_at is None:
+        detail = "Escalation knows no complaint with this id. If it was just sent, try again in a moment."
+        return Refused(404, "No such complaint", detail)
+    status = state.facts.status
     match command:
         case Resolve():
-            if state.status in ("resolved", "closed"):
-                return Refused(409, "Already resolved", f"The complaint is {state.status}; only an open one can be resolved.")
+            if status in ("resolved", "closed"):
+                return Refused(409, "Already resolved", f"The complaint is {status}; only an open one can be resolved.")
             return _change(state, "resolved", now, by=command.by, resolution=command.resolution, remedy=command.remedy)
         case Close():
-            if state.status == "closed":
+            if status == "closed":
                 return Refused(409, "Already closed", "The complaint is closed.")
-            if state.status != "resolved" and not command.reason:
-                detail = f"The complaint is {state.status}: closing it without a resolution needs a `reason`."
+            if status != "resolved" and not command.reason:
+                detail = f"The complaint is {status}: closing it without a resolution needs a `reason`."
                 return Refused(409, "Not resolved", detail)
             return _change(state, "closed", now, by=command.by, reason=command.reason)
 
 
 def _received(before: S, contact: Contact, at: datetime, policy: Policy) -> Decision[S]:
-    after = before.model_copy(update={"received_at": contact.received_at, **_facts_of(contact)})
-    after, decision = _decide(after, at, policy, ComplaintReceived.TYPE)
-    if before.reported is not None:
-        reported = _reported(after.model_copy(update={"reported": None}), before.reported)
-        return Decision(reported.state, (decision, *reported.events))
-    return Decision(after, (decision,))
+    known = before.model_copy(update={"facts": before.facts.after_contact(contact), "reported": None})
+    after, decision = _decide(known, at, policy, ComplaintReceived.TYPE)
+    if before.reported is None:
+        return Decision(after, (decision,))
+    reported = _reported(after, before.reported)
+    return Decision(reported.state, (decision, *reported.events))
 
 
 def _wrote_again(before: S, contact: Contact, at: datetime, policy: Policy) -> Decision[S]:
-    """A new contact can make things more serious, never less; and it reopens what was thought to be solved."""
-    facts = _facts_of(contact)
-    facts |= {
-        "severity": max(before.severity, contact.severity),
-        "tags": tuple(dict.fromkeys((*before.tags, *contact.tags))),
-        "vulnerable": before.vulnerable or facts["vulnerable"],
-        "category": before.category if contact.category == "other" else contact.category,
-        "contact_preference": before.contact_preference if contact.customer.contact_preference == "any" else contact.customer.contact_preference,
-        "channel": before.channel,
-    }  # fmt: skip
-    after = before.model_copy(update=facts)
+    """A new contact may raise the tier; and it reopens what was thought to be solved."""
+    after = before.model_copy(update={"facts": before.facts.after_contact(contact)})
     events: tuple[EventData, ...] = ()
-    if after.status != "open":
+    if after.facts.status != "open":
         reopened = _change(after, "open", contact.occurred_at, by="customer", reason="the customer wrote again")
         after, events = reopened.state, reopened.events
     decided, decision = _decide(after, at, policy, ContactAdded.TYPE)
@@ -133,24 +118,22 @@ def _wrote_again(before: S, contact: Contact, at: datetime, policy: Policy) -> D
 
 def _reported(before: S, reported: StatusReported) -> Decision[S]:
     """What the contact centre says of its own record is a fact: it is followed, whatever the status here."""
-    if reported.status == before.status:
+    if reported.status == before.facts.status:
         return Decision(before)
     by = f"contact-centre:{reported.source.instance}"
     return _change(before, reported.status, reported.occurred_at, by=by, reason=reported.reason)
 
 
 def _change(before: S, status: Status, at: datetime, *, by: str, **why: Any) -> Decision[S]:
-    changed = StatusChanged(status=status, previous=before.status, by=by, occurred_at=at, **why)
-    resolved_at = at if status == "resolved" else None if status in ("open", "waiting") else before.resolved_at
-    return Decision(before.model_copy(update={"status": status, "resolved_at": resolved_at}), (changed,))
+    changed = StatusChanged(status=status, previous=before.facts.status, by=by, occurred_at=at, **why)
+    return Decision(before.model_copy(update={"facts": before.facts.after_status(status, at)}), (changed,))
 
 
 def _decide(before: S, as_of: datetime, policy: Policy, trigger: str) -> tuple[S, DecisionMade]:
     """Apply the policy. The tier never falls and no deadline moves later by it: what was promised stands."""
-    result = policy.decide(facts(before, as_of))
+    result = policy.decide(before.facts.as_of(as_of))
     outcome = result.outcome
-    tier = max(outcome["tier"], before.tier or 0)
-    started_at = before.received_at or as_of
+    started_at = before.facts.received_at or as_of
     earlier = {clock.name: clock for clock in before.clocks}
     clocks = []
     for name, target in _CLOCKS:
@@ -158,7 +141,7 @@ def _decide(before: S, as_of: datetime, policy: Policy, trigger: str) -> tuple[S
         clock = Clock(name=name, target=outcome[target], started_at=started_at, due_at=due_at, zone=policy.calendar_zone)
         clocks.append(min(clock, earlier.get(name, clock), key=lambda c: c.due_at))
     decision = DecisionMade(
-        tier=tier,
+        tier=max(outcome["tier"], before.tier or 0),
         previous_tier=before.tier,
         clocks=tuple(clocks),
         remedy_authority=outcome.get("remedy_authority", {}),
@@ -167,42 +150,5 @@ def _decide(before: S, as_of: datetime, policy: Policy, trigger: str) -> tuple[S
         trigger=trigger,
         as_of=as_of,
     )
-    update = {"tier": tier, "clocks": decision.clocks, "remedy_authority": decision.remedy_authority}
+    update = {"tier": decision.tier, "clocks": decision.clocks, "remedy_authority": decision.remedy_authority}
     return before.model_copy(update=update), decision
-
-
-def facts(state: S, as_of: datetime) -> dict[str, Any]:
-    """The facts of `complaint-facts/4`: no text, no identifiers."""
-    complaint: dict[str, Any] = {
-        "severity": state.severity,
-        "category": state.category,
-        "tags": list(state.tags),
-        "status": state.status,
-        "received_at": state.received_at or as_of,
-        "last_contact_at": state.last_contact_at or as_of,
-        "contact_preference": state.contact_preference,
-        "channel": state.channel,
-        "customer": {"vulnerable": state.vulnerable, "history": []},
-    }
-    if state.resolved_at is not None:
-        complaint["resolved_at"] = state.resolved_at
-    return {"as_of": as_of, "complaint": complaint}
-
-
-def citation(policy: Policy, result: PolicyResult) -> PolicyCitation:
-    """What a decision cites: enough to find the rules and to recompute it."""
-    return PolicyCitation(
-        id=policy.id, version=policy.version, digest=policy.digest, rules=result.rules, inputs=result.inputs, degraded=result.degraded
-    )  # fmt: skip
-
-
-def _facts_of(contact: Contact) -> dict[str, Any]:
-    return {
-        "last_contact_at": contact.received_at,
-        "severity": contact.severity,
-        "category": contact.category,
-        "tags": contact.tags,
-        "channel": contact.channel,
-        "contact_preference": contact.customer.contact_preference,
-        "vulnerable": bool(contact.customer.support_needs),
-    }

@@ -27,7 +27,7 @@ def routes(pool: Pool, keys: Authenticator) -> APIRouter:
             state = await store.find(conn, complaint_id)
         if state is None:
             raise Problem(404, "No such complaint", "Follow-up knows no complaint with this id.")
-        shown = state.model_dump(mode="json", include={"status", "update", "check_in"})
-        return {"complaint_id": str(complaint_id), **shown}
+        planned = state.model_dump(mode="json", include={"update", "check_in"})
+        return {"complaint_id": str(complaint_id), "status": state.facts.status, **planned}
 
     return router

@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from shared.calendar import durations
-from shared.contracts.complaints import ComplaintReceived, Contact, ContactAdded, ReplySent
+from shared.contracts.complaints import ComplaintReceived, ContactAdded, ReplySent
 from shared.contracts.decision import Decision, Due, Timer
 from shared.contracts.envelope import EventData
-from shared.contracts.escalations import PolicyCitation, Status, StatusChanged
+from shared.contracts.escalations import StatusChanged
 from shared.contracts.followups import (
     CheckInCancelled,
     CheckInDue,
@@ -21,6 +21,7 @@ from shared.contracts.followups import (
     UpdateKind,
     UpdateScheduled,
 )
+from shared.policy.complaint import ComplaintFacts, citation
 from shared.policy.evaluate import Policy, PolicyResult
 
 UPDATE, CHECK_IN = "update", "check_in"
@@ -44,16 +45,7 @@ class FollowUpState(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    received_at: AwareDatetime | None = None
-    last_contact_at: AwareDatetime | None = None
-    resolved_at: AwareDatetime | None = None
-    status: Status = "open"
-    severity: int = 1
-    category: str = "other"
-    tags: tuple[str, ...] = ()
-    channel: str = "unknown"
-    contact_preference: str = "any"
-    vulnerable: bool = False
+    facts: ComplaintFacts = ComplaintFacts()
     updates: int = 0
     check_ins: int = 0
     update: Planned | None = None
@@ -68,17 +60,18 @@ def on_event(state: S | None, data: EventData, at: datetime, policy: Policy) -> 
     before = state or S()
     match data:
         case ComplaintReceived(contact=contact) | ContactAdded(contact=contact):
-            first = before.received_at is None
-            after = before.model_copy(update=_facts_of(before, contact))
+            first = before.facts.received_at is None
+            after = before.model_copy(update={"facts": before.facts.after_contact(contact)})
             # Whoever is planned to hear from us still does; a first contact, or a more serious one, makes a new plan.
             return _plan(after, at, policy, "the customer wrote again") if first or after.update else Decision(after)
         case ReplySent(contact=contact):
-            after = before.model_copy(update={"last_contact_at": contact.occurred_at})
+            after = before.model_copy(update={"facts": before.facts.after_reply(contact.occurred_at)})
             return _move_update(after, contact.occurred_at, policy) if after.update else Decision(after)
         case StatusChanged():
-            resolved_at = data.occurred_at if data.status == "resolved" else before.resolved_at
-            after = before.model_copy(update={"status": data.status, "resolved_at": resolved_at})
-            return Decision(after) if after.received_at is None else _plan(after, at, policy, f"the complaint is {data.status}")
+            after = before.model_copy(update={"facts": before.facts.after_status(data.status, data.occurred_at)})
+            if after.facts.received_at is None:
+                return Decision(after)
+            return _plan(after, at, policy, f"the complaint is {data.status}")
         case _:
             return Decision(before)
 
@@ -99,7 +92,7 @@ def on_timer(state: S | None, due: Due, now: datetime, policy: Policy) -> Decisi
 
 def _update_due(before: S, planned: Planned, now: datetime, policy: Policy) -> Decision[S]:
     """The update goes out as the policy says at its due time; then the next one is planned."""
-    result = policy.decide(facts(before, planned.due_at))
+    result = policy.decide(before.facts.as_of(planned.due_at))
     kind = _UPDATES.get(result.outcome["action"])
     if kind is None:
         cancelled = UpdateCancelled(number=planned.number, reason=f"the policy now says {result.outcome['action']}")
@@ -108,17 +101,17 @@ def _update_due(before: S, planned: Planned, now: datetime, policy: Policy) -> D
         number=planned.number, kind=kind, due_at=planned.due_at, fired_at=now, channel=planned.channel,
         policy=citation(policy, result),
     )  # fmt: skip
-    after = before.model_copy(update={"update": None, "last_contact_at": now})
+    after = before.model_copy(update={"update": None, "facts": before.facts.after_reply(now)})
     following = _next_update(after, now, policy, result)
     return Decision(following.state, (event, *following.events), following.timers)
 
 
 def _plan(before: S, at: datetime, policy: Policy, why: str) -> Decision[S]:
     """Make the plan that the policy wants now; cancel what it no longer wants."""
-    result = policy.decide(facts(before, at))
+    result = policy.decide(before.facts.as_of(at))
     action = result.outcome["action"]
     after, events, timers, cancel = before, [], [], []
-    if before.check_in is not None and before.status in ("open", "waiting"):
+    if before.check_in is not None and before.facts.status in ("open", "waiting"):
         events.append(CheckInCancelled(number=before.check_in.number, reason=why))
         after, cancel = after.model_copy(update={"check_in": None}), [*cancel, CHECK_IN]
     if before.update is not None and action not in _UPDATES:
@@ -153,14 +146,14 @@ def _next_update(before: S, at: datetime, policy: Policy, result: PolicyResult) 
 
 def _move_update(before: S, at: datetime, policy: Policy) -> Decision[S]:
     """The customer has just heard from us: the planned update counts from there."""
-    result = policy.decide(facts(before, at))
+    result = policy.decide(before.facts.as_of(at))
     return _next_update(before, at, policy, result) if result.outcome["action"] in _UPDATES else Decision(before)
 
 
 def _next_check_in(before: S, at: datetime, policy: Policy, result: PolicyResult) -> Decision[S]:
     outcome = result.outcome
     number = before.check_ins + 1
-    due_at = durations.add(before.resolved_at or at, durations.parse(outcome.get("after", "0d")), policy.calendar_zone)
+    due_at = durations.add(before.facts.resolved_at or at, durations.parse(outcome.get("after", "0d")), policy.calendar_zone)
     planned = Planned(number=number, kind=outcome["action"], due_at=due_at, channel=_channel(before, outcome))
     event = CheckInScheduled(
         number=number, kind=planned.kind, due_at=due_at, channel=planned.channel, policy=citation(policy, result)
@@ -173,44 +166,5 @@ def _channel(state: S, outcome: dict[str, Any]) -> str:
     named: str = outcome.get("channel", "preferred")
     if named != "preferred":
         return named
-    return state.channel if state.contact_preference == "any" else state.contact_preference
-
-
-def facts(state: S, as_of: datetime) -> dict[str, Any]:
-    """The facts of `complaint-facts/4`: no text, no identifiers."""
-    complaint: dict[str, Any] = {
-        "severity": state.severity,
-        "category": state.category,
-        "tags": list(state.tags),
-        "status": state.status,
-        "received_at": state.received_at or as_of,
-        "last_contact_at": state.last_contact_at or as_of,
-        "contact_preference": state.contact_preference,
-        "channel": state.channel,
-        "customer": {"vulnerable": state.vulnerable, "history": []},
-    }
-    if state.resolved_at is not None:
-        complaint["resolved_at"] = state.resolved_at
-    return {"as_of": as_of, "complaint": complaint}
-
-
-def citation(policy: Policy, result: PolicyResult) -> PolicyCitation:
-    """What a plan cites: enough to find the rule and to recompute it."""
-    return PolicyCitation(
-        id=policy.id, version=policy.version, digest=policy.digest, rules=result.rules, inputs=result.inputs, degraded=result.degraded
-    )  # fmt: skip
-
-
-def _facts_of(before: S, contact: Contact) -> dict[str, Any]:
-    """A later contact can make things more serious, never less."""
-    preference = contact.customer.contact_preference
-    return {
-        "received_at": before.received_at or contact.received_at,
-        "last_contact_at": contact.received_at,
-        "severity": max(before.severity, contact.severity),
-        "category": before.category if contact.category == "other" else contact.category,
-        "tags": tuple(dict.fromkeys((*before.tags, *contact.tags))),
-        "channel": before.channel if before.received_at else contact.channel,
-        "contact_preference": before.contact_preference if preference == "any" else preference,
-        "vulnerable": before.vulnerable or bool(contact.customer.support_needs),
-    }
+    facts = state.facts
+    return facts.channel if facts.contact_preference == "any" else facts.contact_preference

@@ -31,7 +31,7 @@ def build(base: Base) -> Parts:
         dead_letter_check=Limit(base.settings.dead_letter_limit).check,
     )
     app = make_app("Amends intake", service=SERVICE, progress=base.progress)
-    app.include_router(api.routes(handlers, base.keys))
+    api.add_routes(app, handlers, base.keys)
     app.include_router(operations(handlers.saves, base.pool, base.keys, requeue=REQUEUE))
     base.progress.expect("normalize", base.settings.liveness_window_s)
     return Parts(app, loops={"accept": handlers.acceptance.run, "normalize": handlers.normalize})

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from shared.contracts.decision import Decision
 from shared.errors import classify
 from shared.http.keys import Authenticator
-from shared.http.problems import Problem
+from shared.http.problems import Problem, unavailable
 from shared.postgres import commands
 from shared.postgres.commands import KeyReused
 from shared.postgres.saves import Saves
@@ -47,7 +47,7 @@ async def run_command(
         if classify(error) == "defect":
             raise
         detail = "The store does not answer. Send the same command again with the same Idempotency-Key."
-        raise Problem(503, "Not stored", detail, headers={"Retry-After": "5"}) from None
+        raise unavailable(detail, 5) from None
     if done.status >= 400:
         extra = {name: value for name, value in done.body.items() if name not in ("title", "detail")}
         raise Problem(done.status, done.body["title"], done.body["detail"], **extra)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
@@ -25,11 +25,15 @@ SERVER_SETTINGS = {
     "jit": "off",
 }
 
-Pool = asyncpg.Pool[asyncpg.Record]
-Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+if TYPE_CHECKING:  # generic in the stubs, not at run time
+    Pool = asyncpg.Pool[asyncpg.Record]
+    Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    _Base = asyncpg.Connection[asyncpg.Record]
+else:
+    Pool, Connection, _Base = asyncpg.Pool, asyncpg.pool.PoolConnectionProxy, asyncpg.Connection
 
 
-class _Connection(asyncpg.Connection[asyncpg.Record]):
+class _Connection(_Base):
     """No session state is ever left behind, so a released connection needs no reset (one round trip less a save)."""
 
     __slots__ = ()

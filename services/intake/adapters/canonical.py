@@ -119,6 +119,12 @@ class GivenStatus(Given):
 CANONICAL_ITEM: TypeAdapter[GivenContact | GivenStatus] = TypeAdapter(GivenContact | GivenStatus)
 
 
+def item_schemas() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The JSON Schemas of one item and of a list of items, for OpenAPI."""
+    one = CANONICAL_ITEM.json_schema()
+    return one, {"type": "array", "minItems": 1, "maxItems": MAX_ITEMS, "items": {"type": "object"}}
+
+
 class Canonical:
     """Reads the canonical JSON."""
 

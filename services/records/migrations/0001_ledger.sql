@@ -4,7 +4,7 @@ set lock_timeout = '5s';
 set statement_timeout = '60s';
 
 create table ledger_head (
-    only boolean primary key default true check (only),
+    single boolean primary key default true check (single),
     size bigint not null
 );
 insert into ledger_head (size) values (0);

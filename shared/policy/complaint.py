@@ -1,0 +1,78 @@
+"""The facts of a complaint (`complaint-facts/4`) as services fold them from events, and what a decision cites."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from shared.contracts.complaints import Contact
+from shared.contracts.escalations import PolicyCitation, Status
+from shared.policy.evaluate import Policy, PolicyResult
+
+
+class ComplaintFacts(BaseModel):
+    """What conditions can read about a complaint: no text and no identifiers of the customer. Times are UTC."""
+
+    model_config = ConfigDict(frozen=True)
+
+    received_at: AwareDatetime | None = None
+    last_contact_at: AwareDatetime | None = None
+    resolved_at: AwareDatetime | None = None
+    status: Status = "open"
+    severity: int = 1
+    category: str = "other"
+    tags: tuple[str, ...] = ()
+    channel: str = "unknown"
+    contact_preference: str = "any"
+    vulnerable: bool = False
+
+    def after_contact(self, contact: Contact) -> Self:
+        """With what a contact of the customer says. A later one can make things more serious, never less."""
+        preference = contact.customer.contact_preference
+        return self.model_copy(
+            update={
+                "received_at": self.received_at or contact.received_at,
+                "last_contact_at": contact.received_at,
+                "severity": max(self.severity, contact.severity),
+                "category": self.category if contact.category == "other" else contact.category,
+                "tags": tuple(dict.fromkeys((*self.tags, *contact.tags))) if self.tags else contact.tags,
+                "channel": self.channel if self.received_at else contact.channel,
+                "contact_preference": self.contact_preference if preference == "any" else preference,
+                "vulnerable": self.vulnerable or bool(contact.customer.support_needs),
+            }
+        )
+
+    def after_reply(self, at: datetime) -> Self:
+        """With the fact that the customer heard from us."""
+        return self.model_copy(update={"last_contact_at": at})
+
+    def after_status(self, status: Status, at: datetime) -> Self:
+        """With a new status. Reopened means open again with the same clocks, and resolved no longer."""
+        resolved_at = at if status == "resolved" else self.resolved_at if status == "closed" else None
+        return self.model_copy(update={"status": status, "resolved_at": resolved_at})
+
+    def as_of(self, time: datetime) -> dict[str, Any]:
+        """In the form that policies take, for a decision at `time`."""
+        complaint: dict[str, Any] = {
+            "severity": self.severity,
+            "category": self.category,
+            "tags": list(self.tags),
+            "status": self.status,
+            "received_at": self.received_at or time,
+            "last_contact_at": self.last_contact_at or time,
+            "contact_preference": self.contact_preference,
+            "channel": self.channel,
+            "customer": {"vulnerable": self.vulnerable, "history": []},
+        }
+        if self.resolved_at is not None:
+            complaint["resolved_at"] = self.resolved_at
+        return {"as_of": time, "complaint": complaint}
+
+
+def citation(policy: Policy, result: PolicyResult) -> PolicyCitation:
+    """What a decision cites: enough to find the rules and to recompute it."""
+    return PolicyCitation(
+        id=policy.id, version=policy.version, digest=policy.digest, rules=result.rules, inputs=result.inputs, degraded=result.degraded
+    )  # fmt: skip
