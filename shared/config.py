@@ -50,7 +50,11 @@ class KafkaSettings(BaseSettings):
             options["ssl_context"] = self.ssl_context()
         if self.security_protocol.startswith("SASL"):
             user, password = self.sasl_credentials()
-            options |= {"sasl_mechanism": self.sasl_mechanism, "sasl_plain_username": user, "sasl_plain_password": password}
+            options |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": user,
+                "sasl_plain_password": password,
+            }
         return options
 
     def sasl_credentials(self) -> tuple[str, str]:
@@ -110,6 +114,7 @@ def load(model: type[T]) -> T:
     except ValidationError as error:
         prefix = model.model_config.get("env_prefix", "")
         problems = [
-            f"{prefix}{'_'.join(map(str, e['loc'])).upper()}: {e['msg'].lower()}" for e in error.errors(include_input=False)
+            f"{prefix}{'_'.join(map(str, e['loc'])).upper()}: {e['msg'].lower()}"
+            for e in error.errors(include_input=False)
         ]
         raise StartRefused("wrong settings: " + "; ".join(problems)) from None

@@ -27,8 +27,8 @@ class StartRefused(AmendsError):
     """A service cannot start as configured. The message says what to change."""
 
 
-# 40001 serialization failure and 40P01 deadlock: another transaction won, nothing of ours was kept.
-_CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+# Class 40, such as 40001 serialization failure and 40P01 deadlock: another transaction won, nothing of ours was kept.
+_CONFLICTS = (asyncpg.TransactionRollbackError,)
 # Whatever says "connection" leaves the outcome unknown: load again, and let revision and sequence decide.
 # InternalClientError is how asyncpg reports an idle connection that the server closed (asyncpg #1069).
 _TRANSIENT = (
@@ -39,8 +39,10 @@ _TRANSIENT = (
     asyncpg.InsufficientResourcesError,
     asyncpg.ObjectNotInPrerequisiteStateError,  # 55P03 lock_not_available
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,  # a fail-over in progress
-    asyncpg.PostgresIOError,
+    asyncpg.InvalidCachedStatementError,  # a migration changed a table under a prepared statement
+    asyncpg.PostgresSystemError,  # class 58, such as an I/O error
     KafkaError,
     TimeoutError,
     asyncio.TimeoutError,
@@ -55,6 +57,8 @@ def classify(error: BaseException) -> Kind:
     """
     if isinstance(error, (Conflict, *_CONFLICTS)):
         return "conflict"
+    if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+        return "defect"  # asyncpg's word for a value that no column of that type can hold
     if isinstance(error, _TRANSIENT):
         return "transient"
     return "defect"

@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -91,7 +91,12 @@ async def _serve(service: str, settings: ServiceSettings, kafka: KafkaSettings, 
         return 2
     log.info("listening", host=settings.http_host, port=server.port)
 
-    loops: dict[str, Loop] = {"relay": relay.run, "sweep": relay.sweep, "gaps": lambda: gaps.watch(pool, service), **parts.loops}
+    loops: dict[str, Loop] = {
+        "relay": relay.run,
+        "sweep": relay.sweep,
+        "gaps": lambda: gaps.watch(pool, service),
+        **parts.loops,
+    }
     consumer = parts.consumer
     if consumer is not None:
         assigned = consumer
@@ -118,7 +123,12 @@ async def _serve(service: str, settings: ServiceSettings, kafka: KafkaSettings, 
 
 
 async def _shut_down(
-    server: Server, consumer: Consumer | None, relay: Relay, tasks: Mapping[asyncio.Future[None], str], producer: Producer, pool: Pool
+    server: Server,
+    consumer: Consumer | None,
+    relay: Relay,
+    tasks: Iterable[asyncio.Future[None]],
+    producer: Producer,
+    pool: Pool,
 ) -> None:
     """Take nothing new, finish what is in hand, send what is committed. The total deadline is the caller's."""
     await server.stop(grace_s=3.0)

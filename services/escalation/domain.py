@@ -111,7 +111,11 @@ def _wrote_again(before: S, contact: Contact, at: datetime, policy: Policy) -> D
         reopened = _change(after, "open", contact.occurred_at, by="customer", reason="the customer wrote again")
         after, events = reopened.state, reopened.events
     decided, decision = _decide(after, at, policy, ContactAdded.TYPE)
-    if (decided.tier, decided.clocks, decided.remedy_authority) != (before.tier, before.clocks, before.remedy_authority):
+    if (decided.tier, decided.clocks, decided.remedy_authority) != (
+        before.tier,
+        before.clocks,
+        before.remedy_authority,
+    ):
         return Decision(decided, (*events, decision))
     return Decision(after, events)
 
@@ -138,7 +142,9 @@ def _decide(before: S, as_of: datetime, policy: Policy, trigger: str) -> tuple[S
     clocks = []
     for name, target in _CLOCKS:
         due_at = durations.add(started_at, durations.parse(outcome[target]), policy.calendar_zone)
-        clock = Clock(name=name, target=outcome[target], started_at=started_at, due_at=due_at, zone=policy.calendar_zone)
+        clock = Clock(
+            name=name, target=outcome[target], started_at=started_at, due_at=due_at, zone=policy.calendar_zone
+        )
         clocks.append(min(clock, earlier.get(name, clock), key=lambda c: c.due_at))
     decision = DecisionMade(
         tier=max(outcome["tier"], before.tier or 0),

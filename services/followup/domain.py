@@ -110,20 +110,23 @@ def _plan(before: S, at: datetime, policy: Policy, why: str) -> Decision[S]:
     """Make the plan that the policy wants now; cancel what it no longer wants."""
     result = policy.decide(before.facts.as_of(at))
     action = result.outcome["action"]
-    after, events, timers, cancel = before, [], [], []
+    after = before
+    events: list[EventData] = []
+    cancel: list[str] = []
     if before.check_in is not None and before.facts.status in ("open", "waiting"):
         events.append(CheckInCancelled(number=before.check_in.number, reason=why))
-        after, cancel = after.model_copy(update={"check_in": None}), [*cancel, CHECK_IN]
+        after = after.model_copy(update={"check_in": None})
+        cancel.append(CHECK_IN)
     if before.update is not None and action not in _UPDATES:
         events.append(UpdateCancelled(number=before.update.number, reason=why))
-        after, cancel = after.model_copy(update={"update": None}), [*cancel, UPDATE]
+        after = after.model_copy(update={"update": None})
+        cancel.append(UPDATE)
     further: Decision[S] = Decision(after)
     if action in _UPDATES and (after.update is None or after.update.every != result.outcome.get("every")):
         further = _next_update(after, at, policy, result)
     elif action not in (*_UPDATES, "none") and after.check_in is None:
         further = _next_check_in(after, at, policy, result)
-    timers.extend(further.timers)
-    return Decision(further.state, (*events, *further.events), tuple(timers), tuple(cancel))
+    return Decision(further.state, (*events, *further.events), further.timers, tuple(cancel))
 
 
 def _next_update(before: S, at: datetime, policy: Policy, result: PolicyResult) -> Decision[S]:
@@ -141,7 +144,9 @@ def _next_update(before: S, at: datetime, policy: Policy, result: PolicyResult) 
     event = UpdateScheduled(
         number=number, kind=kind, due_at=planned.due_at, channel=planned.channel, policy=citation(policy, result)
     )  # fmt: skip
-    return Decision(before.model_copy(update={"updates": number, "update": planned}), (event,), (Timer(UPDATE, planned.due_at),))
+    return Decision(
+        before.model_copy(update={"updates": number, "update": planned}), (event,), (Timer(UPDATE, planned.due_at),)
+    )
 
 
 def _move_update(before: S, at: datetime, policy: Policy) -> Decision[S]:
@@ -153,12 +158,16 @@ def _move_update(before: S, at: datetime, policy: Policy) -> Decision[S]:
 def _next_check_in(before: S, at: datetime, policy: Policy, result: PolicyResult) -> Decision[S]:
     outcome = result.outcome
     number = before.check_ins + 1
-    due_at = durations.add(before.facts.resolved_at or at, durations.parse(outcome.get("after", "0d")), policy.calendar_zone)
+    due_at = durations.add(
+        before.facts.resolved_at or at, durations.parse(outcome.get("after", "0d")), policy.calendar_zone
+    )
     planned = Planned(number=number, kind=outcome["action"], due_at=due_at, channel=_channel(before, outcome))
     event = CheckInScheduled(
         number=number, kind=planned.kind, due_at=due_at, channel=planned.channel, policy=citation(policy, result)
     )  # fmt: skip
-    return Decision(before.model_copy(update={"check_ins": number, "check_in": planned}), (event,), (Timer(CHECK_IN, due_at),))
+    return Decision(
+        before.model_copy(update={"check_ins": number, "check_in": planned}), (event,), (Timer(CHECK_IN, due_at),)
+    )
 
 
 def _channel(state: S, outcome: dict[str, Any]) -> str:

@@ -70,10 +70,9 @@ class Acceptance:
         if not items:
             return
         try:
-            async with connection(self._pool) as conn:
-                async with conn.transaction():
-                    new, earlier = await store.store(conn, items)
-                    await failpoints.reach("accept.before_commit")
+            async with connection(self._pool) as conn, conn.transaction():
+                new, earlier = await store.store(conn, items)
+                await failpoints.reach("accept.before_commit")
             await failpoints.reach("accept.after_commit")
         except Exception as error:
             # Whatever it was, the callers are told that nothing is acknowledged, and they send again.
@@ -91,4 +90,8 @@ class Acceptance:
 def _answer(item: Accepted, new: set[tuple[UUID, int]], earlier: dict[tuple[str, str], bytes]) -> Answer:
     if (item.delivery.id, item.item) in new:
         return "accepted"
-    return "duplicate" if earlier.get((item.delivery.source, item.identity.event_id)) == item.identity.sha256 else "conflict"
+    return (
+        "duplicate"
+        if earlier.get((item.delivery.source, item.identity.event_id)) == item.identity.sha256
+        else "conflict"
+    )

@@ -10,8 +10,8 @@ from services.intake.accept import Answer as Stored
 from services.intake.accept import NotStored
 from services.intake.adapters import cloudevents
 from services.intake.adapters.canonical import MAX_ITEMS, item_schemas
-from services.intake.handlers import SERVICE, Handlers
-from services.intake.submissions import Delivery, Item, Rejection, Unreadable
+from services.intake.handlers import SERVICE, Answered, Handlers
+from services.intake.submissions import Delivery, Rejection, Unreadable
 from shared.clock import utc_now
 from shared.contracts import ids
 from shared.http.app import Api
@@ -47,7 +47,10 @@ def add_routes(app: Api, handlers: Handlers, keys: Authenticator) -> None:
             "description": "One canonical item, a list of up to 1,000, or NDJSON. Each item is answered; sending one again is harmless.",
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": {"oneOf": [one, items]}}, "application/x-ndjson": {"schema": one}},
+                "content": {
+                    "application/json": {"schema": {"oneOf": [one, items]}},
+                    "application/x-ndjson": {"schema": one},
+                },
             },
             "responses": RESPONSES,
         },
@@ -105,7 +108,9 @@ async def _accept(request: RawRequest, handlers: Handlers, keys: Authenticator, 
         received_at=utc_now(),
         content_type=content_type,
         headers={
-            name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in request.headers if name.startswith(b"ce-")
+            name.decode("latin-1"): value.decode("utf-8", "replace")
+            for name, value in request.headers
+            if name.startswith(b"ce-")
         },
         body=request.body,
     )
@@ -116,20 +121,29 @@ async def _accept(request: RawRequest, handlers: Handlers, keys: Authenticator, 
         raise Problem(problem.status, problem.title, problem.detail) from None
     except NotStored:
         raise unavailable("The store does not answer; nothing was accepted. Send the same request again.", 5) from None
-    items = [_item(*answer) for answer in answers]
+    items = [_item(answer) for answer in answers]
     for item in items:
         if item["outcome"] != "accepted":
             metrics.SUBMISSIONS.labels(SERVICE, key.name, item["outcome"]).inc()
     return _answer(items)
 
 
-def _item(item: Item, complaint_id: Any, stored: Stored) -> dict[str, Any]:
+def _item(item: Answered | Rejection) -> dict[str, Any]:
     if isinstance(item, Rejection):
-        return {"event_id": item.event_id, "status": 422, "outcome": "rejected", "field": item.field, "detail": f"{item.field} {item.reason}"}
+        return {
+            "event_id": item.event_id,
+            "status": 422,
+            "outcome": "rejected",
+            "field": item.field,
+            "detail": f"{item.field} {item.reason}",
+        }
     told: dict[str, Any] = {
-        "event_id": item.identity.event_id, "complaint_id": str(complaint_id), "status": _STATUS[stored], "outcome": stored,
-    }  # fmt: skip
-    if stored == "conflict":
+        "event_id": item.event_id,
+        "complaint_id": str(item.complaint_id),
+        "status": _STATUS[item.answer],
+        "outcome": item.answer,
+    }
+    if item.answer == "conflict":
         told["detail"] = _CONFLICT
     return told
 

@@ -24,7 +24,6 @@ from shared.contracts.complaints import (
 )
 from shared.contracts.decision import Decision
 
-
 # The word that reconciliation counts a submission under, by the event that it became.
 OUTCOMES: dict[str, str] = {
     ComplaintReceived.TYPE: "complaint",
@@ -46,13 +45,17 @@ class IntakeState(BaseModel):
     statuses: int = 0
 
 
-def decide(state: IntakeState | None, submission: Submission, delivery: Delivery, item: int, now: datetime) -> Decision[IntakeState]:
+def decide(
+    state: IntakeState | None, submission: Submission, delivery: Delivery, item: int, now: datetime
+) -> Decision[IntakeState]:
     """The event that `submission` becomes. `now` is not used: a contact carries the times of its own delivery."""
     before = state or IntakeState()
     match submission:
         case ContactSubmission(contact=contact):
             after = before.model_copy(update={"received": True, "contacts": before.contacts + 1})
-            return Decision(after, (ContactAdded(contact=contact) if before.received else ComplaintReceived(contact=contact),))
+            return Decision(
+                after, (ContactAdded(contact=contact) if before.received else ComplaintReceived(contact=contact),)
+            )
         case ReplySubmission(contact=contact):
             return Decision(before.model_copy(update={"replies": before.replies + 1}), (ReplySent(contact=contact),))
         case StatusSubmission():

@@ -18,7 +18,7 @@ from services.intake.accept import Acceptance, Answer
 from services.intake.adapters import ADAPTERS
 from services.intake.domain import OUTCOMES, IntakeState
 from services.intake.store import Accepted, Stored
-from services.intake.submissions import Delivery, Item, Rejection, Submission, Unreadable
+from services.intake.submissions import Delivery, Item, Rejection, SetAside, Submission, Unreadable
 from shared.clock import utc_now
 from shared.contracts import ids
 from shared.contracts.decision import Decision, Refused
@@ -49,6 +49,15 @@ class Normal:
     item: int
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A submission that is stored (or was before, or conflicts with what was), and the complaint that it belongs to."""
+
+    event_id: str
+    complaint_id: UUID
+    answer: Answer
+
+
 class Handlers:
     """What intake does with deliveries. `saves` is set by app.py: it needs `decide` of this object."""
 
@@ -62,16 +71,13 @@ class Handlers:
 
     # --- accept ---
 
-    async def accept(
-        self, delivery: Delivery, adapter: str, carrier: tracing.Carrier
-    ) -> list[tuple[Item, UUID | None, Answer | None]]:
-        """Store the items of a delivery. Returns each with its complaint id and answer (None: rejected, not stored).
-
-        Raises Unreadable and NotStored.
-        """
+    async def accept(self, delivery: Delivery, adapter: str, carrier: tracing.Carrier) -> list[Answered | Rejection]:
+        """Store the items of a delivery; returns what became of each. Raises Unreadable and NotStored."""
         items = ADAPTERS[adapter].read(delivery)
         accepted = [
-            Accepted(delivery, adapter, carrier.traceparent, number, item.identity, self._complaint_id(delivery.source, item))
+            Accepted(
+                delivery, adapter, carrier.traceparent, number, item.identity, self._complaint_id(delivery.source, item)
+            )
             for number, item in enumerate(items)
             if not isinstance(item, Rejection)
         ]
@@ -81,10 +87,12 @@ class Handlers:
             while len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)
         answers: list[Answer] = await self.acceptance.accept(accepted) if accepted else []
-        by_item = {a.item: (a.complaint_id, answer) for a, answer in zip(accepted, answers, strict=True)}
         if all(answer != "accepted" for answer in answers):
             self._remembered.pop(delivery.id, None)
-        return [(item, *by_item.get(number, (None, None))) for number, item in enumerate(items)]
+        answered = iter(
+            Answered(a.identity.event_id, a.complaint_id, answer) for a, answer in zip(accepted, answers, strict=True)
+        )
+        return [item if isinstance(item, Rejection) else next(answered) for item in items]
 
     def _complaint_id(self, source: str, item: Submission) -> UUID:
         return ids.complaint_id(self._id_key, source, item.identity.record_id)
@@ -144,7 +152,9 @@ class Handlers:
     async def _take(self, conn: Connection) -> Inputs:
         taken = await store.take_inbox(conn, deliveries=BATCH_ITEMS, items=BATCH_ITEMS)
         remembered = {i: self._remembered[i] for i in taken if i in self._remembered and self._remembered[i][0].pending}
-        loaded = await store.load(conn, [i for i in taken if i not in remembered]) if len(remembered) < len(taken) else []
+        loaded = (
+            await store.load(conn, [i for i in taken if i not in remembered]) if len(remembered) < len(taken) else []
+        )
         inputs: list[Input] = []
         for stored, items in [*remembered.values(), *((s, _read_again(s)) for s in loaded)]:
             for number, complaint_id in sorted(stored.pending.items()):
@@ -157,7 +167,7 @@ class Handlers:
         subject = complaint_id
         if item is not None and not isinstance(item, Rejection):
             body = Normal(item, delivery, number)
-            if isinstance(item, domain.SetAside):
+            if isinstance(item, SetAside):
                 subject = ids.submission_id(self._id_key, delivery.source, item.identity.event_id)
         return Input(
             kind="submission",

@@ -78,7 +78,9 @@ class Stored:
     pending: dict[int, UUID]
 
 
-async def store(conn: Connection, batch: Sequence[Accepted]) -> tuple[set[tuple[UUID, int]], dict[tuple[str, str], bytes]]:
+async def store(
+    conn: Connection, batch: Sequence[Accepted]
+) -> tuple[set[tuple[UUID, int]], dict[tuple[str, str], bytes]]:
     """Store what is new, in the caller's transaction.
 
     Returns the (delivery, item) pairs that are new, and for the others the hash of what was accepted earlier under their id.

@@ -31,7 +31,11 @@ def routes(pool: Pool, keys: Authenticator) -> APIRouter:
         async with connection(pool) as conn:
             state, rows = await store.timeline(conn, complaint_id, start=start, limit=limit + 1)
         if state is None:
-            raise Problem(404, "No such complaint", "Nothing is recorded under this id. If it was just sent, try again in a moment.")
+            raise Problem(
+                404,
+                "No such complaint",
+                "Nothing is recorded under this id. If it was just sent, try again in a moment.",
+            )
         shown = [_event(row["idx"], bytes(row["payload"]), row["recorded_at"]) for row in rows[:limit]]
         return {
             "complaint_id": str(complaint_id),

@@ -27,7 +27,11 @@ class RecordState(BaseModel):
 def on_event(state: RecordState | None, event: Event, now: datetime) -> Decision[RecordState]:
     """Every event is recorded, of unknown type or with data that do not fit their type too."""
     before = state or RecordState()
-    update = {"events": before.events + 1, "first_event_at": before.first_event_at or event.time, "last_event_at": event.time}
+    update = {
+        "events": before.events + 1,
+        "first_event_at": before.first_event_at or event.time,
+        "last_event_at": event.time,
+    }
     try:
         if event.type == StatusChanged.TYPE:
             update["status"] = read_data(StatusChanged, event.data).status

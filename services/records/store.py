@@ -35,12 +35,16 @@ async def append(conn: Connection, events: Sequence[Event], recorded_at: datetim
         payload = ledger.payload(event)
         leaf = ledger.leaf(event, recorded_at, actors[event.service], ledger.commit(salt, payload))
         leaves.append((first + offset, leaf, ledger.leaf_hash(leaf), event.id, event.subject))
-        payloads.append((first + offset, event.service, event.type, event.sequence, event.time, recorded_at, salt, payload))
+        payloads.append(
+            (first + offset, event.service, event.type, event.sequence, event.time, recorded_at, salt, payload)
+        )
     await conn.copy_records_to_table("ledger_leaf", records=leaves)
     await conn.copy_records_to_table("ledger_payload", records=payloads)
 
 
-async def timeline(conn: Connection, complaint_id: UUID, *, start: int, limit: int) -> tuple[RecordState | None, list[Any]]:
+async def timeline(
+    conn: Connection, complaint_id: UUID, *, start: int, limit: int
+) -> tuple[RecordState | None, list[Any]]:
     """The summary of a complaint and its ledger rows from index `start`, in ledger order."""
     state: str | None = await conn.fetchval(STATE, complaint_id)
     rows = await conn.fetch(TIMELINE, complaint_id, start, limit)

@@ -9,7 +9,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
-from faststream.kafka.message import KafkaMessage
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
@@ -67,8 +67,8 @@ def make_subscriber(
 async def _keep_raw(message: Any) -> KafkaMessage:
     # The library's parser raises on headers that are null or not UTF-8 and loses the record; ours reads none.
     return KafkaMessage(
-        body=b"", headers={}, raw_message=message, message_id="", correlation_id="", consumer=None, path={}
-    )  # type: ignore[arg-type]
+        body=b"", headers={}, raw_message=message, message_id="", correlation_id="", consumer=FAKE_CONSUMER, path={}
+    )
 
 
 async def _raw(message: KafkaMessage) -> Any:

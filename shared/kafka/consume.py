@@ -121,7 +121,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             await asyncio.wait_for(consumer.commit(offsets), 5.0)
             self._committed |= offsets
         except Exception as error:
-            log.info("offsets not committed; their records will come again", service=self._service, error=type(error).__name__)
+            log.info(
+                "offsets not committed; their records will come again",
+                service=self._service,
+                error=type(error).__name__,
+            )
         await failpoints.reach("consume.after_offset_commit")
 
     def _watch(self) -> None:

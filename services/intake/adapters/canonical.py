@@ -133,7 +133,9 @@ class Canonical:
     def read(self, delivery: Delivery) -> Sequence[Item]:
         values = _ndjson(delivery.body) if delivery.content_type == "application/x-ndjson" else _json(delivery.body)
         if len(values) > MAX_ITEMS:
-            raise Unreadable(413, "Too many items", f"One request holds at most {MAX_ITEMS} items; this one has {len(values)}.")
+            raise Unreadable(
+                413, "Too many items", f"One request holds at most {MAX_ITEMS} items; this one has {len(values)}."
+            )
         return [read_item(delivery, number, value) for number, value in enumerate(values)]
 
 
@@ -151,11 +153,17 @@ def read_item(delivery: Delivery, number: int, value: Any) -> Item:
     sha256 = hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()
     identity = Identity(given.event_id, given.record_id, sha256)
     source = Source(
-        system=given.system, instance=delivery.source, record_id=given.record_id, event_id=given.event_id, event_type=given.event_type
+        system=given.system,
+        instance=delivery.source,
+        record_id=given.record_id,
+        event_id=given.event_id,
+        event_type=given.event_type,
     )
     if isinstance(given, GivenStatus):
         occurred_at = given.occurred_at or delivery.received_at
-        return StatusSubmission(identity, source, given.status, given.status_source, occurred_at, given.by, given.reason)
+        return StatusSubmission(
+            identity, source, given.status, given.status_source, occurred_at, given.by, given.reason
+        )
     if given.author_kind in ("bot", "system"):
         return SetAside(identity, source, f"written by a {given.author_kind}, not by a person")
     contact = _contact(delivery, number, given, source, sha256)
@@ -177,7 +185,7 @@ def _contact(delivery: Delivery, number: int, given: GivenContact, source: Sourc
         channel=given.channel,
         channel_raw=given.channel_raw,
         author_kind=given.author_kind,
-        customer={  # type: ignore[arg-type]
+        customer={
             **customer.__dict__,
             "phones": [Phone(raw=phone) for phone in customer.phones],
         },

@@ -25,7 +25,9 @@ class CloudEvents:
             if not isinstance(events, list):
                 raise Unreadable(400, "Malformed batch", "A CloudEvents batch is a JSON array of events.")
             if len(events) > MAX_ITEMS:
-                raise Unreadable(413, "Too many items", f"One batch holds at most {MAX_ITEMS} events; this one has {len(events)}.")
+                raise Unreadable(
+                    413, "Too many items", f"One batch holds at most {MAX_ITEMS} events; this one has {len(events)}."
+                )
         elif delivery.content_type == STRUCTURED:
             events = [_loads(delivery.body)]
         elif "ce-specversion" in delivery.headers:
@@ -33,7 +35,9 @@ class CloudEvents:
             events = [{**attributes, "data": _loads(delivery.body)}]
         else:
             raise Unreadable(
-                415, "Not a CloudEvent", f"Send {STRUCTURED}, {BATCH}, or JSON with the ce-* headers of the binary mode."
+                415,
+                "Not a CloudEvent",
+                f"Send {STRUCTURED}, {BATCH}, or JSON with the ce-* headers of the binary mode.",
             )
         return [_item(delivery, number, event) for number, event in enumerate(events)]
 
