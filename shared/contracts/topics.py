@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.contracts import complaints, dead_letters, escalations, followups
-from shared.contracts.envelope import EventData
+from shared.contracts.envelope import SERVICES, EventData
 
 PARTITIONS = 6
 # Personal data: Kafka keeps events six days, by the broker's clock.
@@ -22,6 +22,11 @@ class Flow:
     producer: str
     consumers: tuple[str, ...]
     events: tuple[type[EventData], ...]
+
+    @property
+    def writers(self) -> tuple[str, ...]:
+        """The services that write to it."""
+        return (self.producer,) if self.producer in SERVICES else SERVICES
 
 
 FLOWS: tuple[Flow, ...] = (
