@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import asyncpg
 
 from shared.http.keys import KeyRecord
 from shared.postgres.pool import Connection, Pool, connection
+
+if TYPE_CHECKING:
+    Direct = Connection | asyncpg.Connection[asyncpg.Record]
 
 LOAD = "select id, sha256, name, scopes, expires_at, disabled_at is not null as disabled from api_key"
 ADD = "insert into api_key (id, sha256, name, scopes, expires_at) values ($1, $2, $3, $4, $5)"
@@ -17,10 +23,11 @@ async def load(pool: Pool) -> Sequence[KeyRecord]:
     async with connection(pool) as conn:
         rows = await conn.fetch(LOAD)
     return [
-        KeyRecord(row["id"], row["sha256"], row["name"], frozenset(row["scopes"]), row["expires_at"], row["disabled"]) for row in rows
+        KeyRecord(row["id"], row["sha256"], row["name"], frozenset(row["scopes"]), row["expires_at"], row["disabled"])
+        for row in rows
     ]
 
 
-async def add(conn: Connection, record: KeyRecord) -> None:
+async def add(conn: Direct, record: KeyRecord) -> None:
     """Keep a new key's record; the name must be free."""
     await conn.execute(ADD, record.id, record.sha256, record.name, sorted(record.scopes), record.expires_at)
