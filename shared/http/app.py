@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 from starlette.responses import Response
 
 from shared.http import keys
@@ -105,8 +106,11 @@ def make_app(
         return _health(await progress.ready())
 
     async def show_metrics(request: Request) -> Response:
-        encode, media_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), media_type=media_type)
+        # Not prometheus_client's own choice: it fails on a malformed Accept header.
+        if "application/openmetrics-text" in request.headers.get("accept", ""):
+            text: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
+            return Response(text, media_type=openmetrics.CONTENT_TYPE_LATEST)
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     app.add_route("/livez", livez, include_in_schema=False)
     app.add_route("/readyz", readyz, include_in_schema=False)
