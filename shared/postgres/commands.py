@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import orjson
 
-from shared.contracts.decision import Decision, Refused
+from shared.contracts.decision import Decision
 from shared.errors import Conflict
 from shared.postgres.inputs import Input, Inputs, Work
 from shared.postgres.pool import Connection
@@ -20,7 +20,9 @@ from shared.telemetry.tracing import Carrier
 # A caller waits no longer than this; then the outcome is unknown, and the same key tells it.
 WITHIN_S = 8.0
 FIND = "select digest, answer from command where key = $1"
-KEEP = "insert into command (key, complaint_id, digest, answer) values ($1, $2, $3, $4::text::json) on conflict do nothing"
+KEEP = """
+insert into command (key, complaint_id, digest, answer) values ($1, $2, $3, $4::text::json) on conflict do nothing
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +54,19 @@ async def execute(
     """
     # Keys belong to their caller: two callers may choose the same one.
     name = f"{caller}/{key or uuid4()}"
-    digest = hashlib.sha256(subject.bytes + type(command).__name__.encode() + command.model_dump_json().encode()).digest()
+    content = type(command).__name__ + command.model_dump_json()
+    digest = hashlib.sha256(subject.bytes + content.encode()).digest()
     found: dict[str, Any] = {}
 
     async def take(conn: Connection) -> Inputs:
-        row = await conn.fetchrow(FIND, name) if key else None
+        # Also without a key: after a commit whose outcome is unknown, this finds it.
+        row = await conn.fetchrow(FIND, name)
         if row is not None:
             if row["digest"] != digest:
                 raise KeyReused
             found["body"] = orjson.loads(row["answer"])
             return []
-        return [
-            Input("command", subject, command, f"command/{name}", carrier, causation_id="command", correlation_id=str(subject))
-        ]
+        return [Input("command", subject, command, f"command/{name}", carrier, "command", str(subject))]
 
     async def also(conn: Connection, work: Work[Any]) -> None:
         body = answer(work.handled[0][1])
@@ -73,7 +75,7 @@ async def execute(
 
     work = await saves.act(take, also=also, within_s=WITHIN_S)
     if "body" in found:
-        return Answer(200, found["body"], replayed=True)
+        return Answer(200, found["body"], replayed=key is not None)
     if work.refused:
         refused = work.refused[0][1]
         return Answer(refused.status, {"title": refused.title, "detail": refused.detail, **refused.extra})

@@ -31,7 +31,8 @@ select id, kind, reference, complaint_id, reason, parked_at from dead_letter ord
 TAKE = "select id, kind, reference, complaint_id, input, key, data from dead_letter where id = $1 for update"
 GONE = "delete from dead_letter where id = $1"
 SET_TIMER = """
-insert into timer (complaint_id, name, due_at, traceparent) values ($1, $2, $3::text::timestamptz, '') on conflict do nothing
+insert into timer (complaint_id, name, due_at, traceparent) values ($1, $2, $3::text::timestamptz, '')
+on conflict do nothing
 """
 
 
@@ -41,16 +42,16 @@ class NotReplayable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A bad deployment must not drain a topic into quarantine: so many open dead letters in ten minutes stop the service."""
+    """A bad deployment must not drain a topic into quarantine: this many open dead letters in ten minutes stop it."""
 
     most: int
 
     async def check(self, conn: Connection, new: int) -> None:
-        """Raises TooManyDeadLetters when `new` more would pass the limit."""
+        """Call it when `new` more were parked in this transaction. Raises TooManyDeadLetters beyond the limit."""
         open_now: int = await conn.fetchval(RECENT)
-        if open_now + new > self.most:
+        if open_now > self.most:
             raise TooManyDeadLetters(
-                f"{open_now} dead letters within ten minutes, {new} more to come, the limit is {self.most} "
+                f"{open_now} dead letters within ten minutes, {new} of them in this save, the limit is {self.most} "
                 "(AMENDS_DEAD_LETTER_LIMIT): look at `amends dead-letters list`, then fix and replay or raise the limit"
             )
 
@@ -69,9 +70,10 @@ async def save_batch(saves: Saves[Any], inputs: Inputs) -> None:
     except Exception as defect:
         if classify(defect) != "defect" or not inputs:
             raise
-        log.error("a batch cannot be saved; looking for the input to blame", inputs=len(inputs), error=type(defect).__name__)
+        error = type(defect).__name__
+        log.error("a batch cannot be saved; looking for the input to blame", inputs=len(inputs), error=error)
         if len(inputs) == 1:
-            await _park(saves, inputs[0], f"saving failed: {type(defect).__name__}")
+            await _park(saves, inputs[0], f"saving failed: {error}")
             return
         middle = len(inputs) // 2
         await save_batch(saves, inputs[:middle])
@@ -121,11 +123,11 @@ async def replay(saves: Saves[Any], letter_id: int, requeue: str | None = None) 
         return [_input_of(row)]
 
     work = await saves.act(take, within_s=10)
-    if queued:
+    if queued or (work.hold and not work.handled):
         return "queued"
-    if work.dead:
+    if work.dead and not work.handled:  # otherwise it was handled, and one that waited behind it was parked
         return "parked"
-    return "duplicate" if work.duplicates else "handled"
+    return "handled" if work.handled else "duplicate"
 
 
 def _input_of(row: Any) -> Input:

@@ -1,7 +1,7 @@
 """The heart of the delivery protocol: which inputs are handled, in which order, and what follows. Pure.
 
-Of each event from another service: sequence <= seen: drop; = seen + 1: handle, then what was held behind it; later: hold.
-Commands, timers and submissions have no sequence: whoever claimed them in this transaction handles them.
+Of each event from another service: sequence <= seen: drop; = seen + 1: handle, then what was held behind it; later:
+hold. Commands, timers and submissions have no sequence: whoever claimed them in this transaction handles them.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ from uuid import UUID
 
 from shared.contracts import ids
 from shared.contracts.codec import BadData, encode_headers, write_data
-from shared.contracts.decision import Decision, Refused, Timer
 from shared.contracts.dead_letters import DeadLetterParked
+from shared.contracts.decision import Decision, Due, Refused
 from shared.contracts.envelope import Event, EventData, Undecodable
 from shared.contracts.topics import DEAD_LETTERS, TOPIC_OF
+from shared.errors import classify
 from shared.postgres.inputs import DeadLetter, Held, Input, Inputs, Outgoing, Row, Work
 from shared.telemetry import tracing
 
 S = TypeVar("S")
 Decide = Callable[[S | None, Input, datetime], Decision[S] | Refused]
+# Kafka takes records of 2 MiB; a larger event must not be committed, for it could never be sent.
+MAX_EVENT_BYTES = 2_000_000
 
 
 def from_event(event: Event) -> Input:
@@ -62,16 +65,17 @@ class Fold:
         self._work = work
         self._held = held
         self._topic = TOPIC_OF.get(service, "")
+        self._parked: set[str] = set()
 
     def run(self, loaded: dict[UUID, Row[Any]], inputs: Inputs) -> Work[Any]:
         for item in inputs:
             row = self._work.rows.get(item.subject) or loaded.get(item.subject) or Row(0, 0, {}, None)
             if isinstance(item.body, Undecodable):
-                self._work.dead.append(dead_letter(item, item.body.reason))
-            elif item.event is None:
-                self._handle(row, item)
-            else:
+                self._park(item, item.body.reason)
+            elif item.event is not None:
                 self._in_order(row, item, item.event)
+            elif not self._superseded(item):
+                self._handle(row, item)
         for dead in self._work.dead:
             self._notify(dead)
         return self._work
@@ -79,59 +83,64 @@ class Fold:
     def _in_order(self, row: Row[Any], item: Input, event: Event) -> None:
         seen = row.seen.get(event.service, 0)
         slot = (event.subject, event.service, event.sequence)
-        if event.sequence <= seen:
+        if event.sequence <= seen or item.reference in self._parked:
             self._work.duplicates += 1
-        elif event.sequence > seen + 1:
+            return
+        if slot in self._held and event.sequence > seen + 1:
+            return
+        # To hold, to park and to handle all rest on `seen`: the row is saved in each case, so that whoever handled the
+        # predecessor meanwhile, and found nothing held behind it, is noticed.
+        self._work.rows[item.subject] = row
+        if event.sequence > seen + 1:
+            self._held[slot] = self._work.hold[slot] = event
+            return
+        self._release(slot)
+        while self._handle(row, item):
+            row.seen[event.service] = event.sequence
+            slot = (event.subject, event.service, event.sequence + 1)
             if slot not in self._held:
-                self._held[slot] = self._work.hold[slot] = event
-        else:
+                return
+            event = self._held[slot]
             self._release(slot)
-            while self._handle(row, item):
-                row.seen[event.service] = event.sequence
-                slot = (event.subject, event.service, event.sequence + 1)
-                if slot not in self._held:
-                    return
-                event = self._held[slot]
-                self._release(slot)
-                item = from_event(event)
+            item = from_event(event)
 
     def _release(self, slot: tuple[UUID, str, int]) -> None:
         """Take `slot` out of what waits: either it was to be held by this very work, or its row is deleted."""
         if self._held.pop(slot, None) is not None and self._work.hold.pop(slot, None) is None:
             self._work.release.append(slot)
 
+    def _superseded(self, item: Input) -> bool:
+        """True for a due timer that an input before it, in this same work, has cancelled or moved."""
+        return isinstance(item.body, Due) and (item.subject, item.body.name) in self._work.timers
+
     def _handle(self, row: Row[Any], item: Input) -> bool:
         """True when the input was decided. An input that cannot be is parked, and what comes behind it is held."""
         work = self._work
         span = tracing.begin_process(
             item.carrier, item.kind if item.event is None else item.event.position.topic, group=self._service,
-            event_type="" if item.event is None else item.event.type, event_id=item.causation_id, complaint_id=str(item.subject),
+            event_type="" if item.event is None else item.event.type, event_id=item.causation_id,
+            complaint_id=str(item.subject),
         )  # fmt: skip
         try:
             decision = self._decide(row.state, item, work.now)
-        except BadData as error:
-            work.dead.append(dead_letter(item, str(error)))
-            span.end("bad data")
-            return False
-        except Parked as error:
-            work.dead.append(dead_letter(item, str(error)))
-            span.end("parked")
-            return False
+            if isinstance(decision, Refused):
+                if item.kind != "command":
+                    raise Parked(f"refused: {decision.title}")
+                work.refused.append((item, decision))
+                span.end(None)
+                return False
+            data = [_encode(event) for event in decision.events]
         except Exception as error:
-            if item.kind == "command":  # its caller waits, and is told
-                raise
-            # A defect of ours: the kind of error, never its text, which may quote the data.
-            work.dead.append(dead_letter(item, f"handling failed: {type(error).__name__}"))
             span.end(type(error).__name__)
-            return False
-        if isinstance(decision, Refused):
-            work.refused.append((item, decision))
-            span.end(None)
+            # The caller of a command waits and is told; what trying again may help is tried again.
+            if item.kind == "command" or classify(error) != "defect":
+                raise
+            self._park(item, _reason(error))
             return False
         row.state = decision.state
         work.rows[item.subject] = row
-        for data in decision.events:
-            self._emit(row, item, data, span.carrier)
+        for event, value in zip(decision.events, data, strict=True):
+            self._emit(row, item, event.TYPE, value, span.carrier)
         for timer in decision.timers:
             work.timers[(item.subject, timer.name)] = (timer, span.carrier.traceparent)
         for name in decision.cancel:
@@ -140,15 +149,20 @@ class Fold:
         span.end(None)
         return True
 
-    def _emit(self, row: Row[Any], item: Input, data: EventData, parent: tracing.Carrier) -> None:
+    def _park(self, item: Input, reason: str) -> None:
+        if item.reference not in self._parked:
+            self._parked.add(item.reference)
+            self._work.dead.append(dead_letter(item, reason))
+
+    def _emit(self, row: Row[Any], item: Input, event_type: str, value: bytes, parent: tracing.Carrier) -> None:
         row.sequence += 1
         event_id = ids.event_id(self._id_key, self._service, item.subject, row.sequence)
         carrier = tracing.creation(
-            parent, self._topic, event_type=data.TYPE, event_id=str(event_id), complaint_id=str(item.subject)
+            parent, self._topic, event_type=event_type, event_id=str(event_id), complaint_id=str(item.subject)
         )
         headers = encode_headers(
             event_id=event_id,
-            event_type=data.TYPE,
+            event_type=event_type,
             service=self._service,
             subject=item.subject,
             sequence=row.sequence,
@@ -158,14 +172,17 @@ class Fold:
             traceparent=carrier.traceparent,
             tracestate=carrier.tracestate,
         )
-        self._work.outgoing.append(Outgoing(self._topic, item.subject.bytes, headers, write_data(data)))
-
+        self._work.outgoing.append(Outgoing(self._topic, item.subject.bytes, headers, value))
 
     def _notify(self, dead: DeadLetter) -> None:
         notice = DeadLetterParked(
-            service=self._service, reference=dead.reference, complaint_id=dead.subject, reason=dead.reason, parked_at=self._work.now
+            service=self._service, reference=dead.reference, complaint_id=dead.subject, reason=dead.reason,
+            parked_at=self._work.now,
         )  # fmt: skip
         notice_id = ids.keyed_id(self._id_key, "dead-letter", self._service, dead.reference)
+        carrier = tracing.creation(
+            None, DEAD_LETTERS, event_type=notice.TYPE, event_id=str(notice_id), complaint_id=""
+        )
         headers = encode_headers(
             event_id=notice_id,
             event_type=notice.TYPE,
@@ -175,9 +192,23 @@ class Fold:
             time=self._work.now,
             causation_id=dead.reference,
             correlation_id=str(notice_id),
-            traceparent=tracing.creation(None, DEAD_LETTERS, event_type=notice.TYPE, event_id=str(notice_id), complaint_id="").traceparent,
+            traceparent=carrier.traceparent,
         )
         self._work.outgoing.append(Outgoing(DEAD_LETTERS, dead.key or notice_id.bytes, headers, write_data(notice)))
+
+
+def _encode(event: EventData) -> bytes:
+    value = write_data(event)
+    if len(value) > MAX_EVENT_BYTES:
+        raise Parked(f"{event.TYPE} would have {len(value)} bytes, the limit is {MAX_EVENT_BYTES}")
+    return value
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, BadData | Parked):
+        return str(error)
+    # A defect of ours: the kind of error, never its text, which may quote the data.
+    return f"handling failed: {type(error).__name__}"
 
 
 def dead_letter(item: Input, reason: str) -> DeadLetter:
@@ -205,6 +236,3 @@ def envelope(event: Event) -> dict[str, Any]:
         "correlation_id": event.correlation_id, "traceparent": event.traceparent, "tracestate": event.tracestate,
         "position": list(event.position),
     }  # fmt: skip
-
-
-__all__ = ["Decide", "Fold", "Timer", "dead_letter", "envelope", "from_event"]

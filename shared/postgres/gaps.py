@@ -14,10 +14,12 @@ log = structlog.get_logger(__name__)
 # What waits behind a dead letter is not lost: its predecessor is parked, and will be replayed.
 GAPS = """
 select held.complaint_id, held.service, min(held.sequence) as waiting, min(held.held_since) as since
-from held
+from held join complaint_state as row using (complaint_id)
 where held.held_since < app_now() - make_interval(secs => $1)
   and not exists (
-    select from dead_letter as dead where dead.complaint_id = held.complaint_id and dead.service = held.service
+    select from dead_letter as dead
+    where dead.complaint_id = held.complaint_id and dead.service = held.service
+      and dead.sequence = coalesce((row.seen ->> held.service)::bigint, 0) + 1
   )
 group by held.complaint_id, held.service
 order by since
@@ -40,6 +42,6 @@ async def watch(pool: Pool, service: str) -> None:
         metrics.SEQUENCE_GAPS.labels(service).set(len(rows))
         for row in rows:
             log.error(
-                "an event is missing", service=service, complaint_id=str(row["complaint_id"]), written_by=row["service"],
-                waiting_sequence=row["waiting"], since=row["since"].isoformat(),
+                "an event is missing", service=service, complaint_id=str(row["complaint_id"]),
+                written_by=row["service"], waiting_sequence=row["waiting"], since=row["since"].isoformat(),
             )  # fmt: skip

@@ -20,8 +20,8 @@ Kind = Literal["event", "timer", "submission", "command"]
 class Input:
     """One thing to handle about one complaint (`subject`).
 
-    `body` is what the domain sees. `event` is set when the input comes from another service: it alone has a sequence, and
-    is dropped, handled or held by it. `reference` names the input uniquely (a position, a timer, a submission).
+    `body` is what the domain sees. `event` is set when the input comes from another service: it alone has a sequence,
+    and is dropped, handled or held by it. `reference` names the input uniquely (a position, a timer, a submission).
     """
 
     kind: Kind

@@ -10,6 +10,7 @@ from importlib.resources import files
 import asyncpg
 
 from shared.errors import StartRefused
+from shared.postgres.pool import Connection
 
 _CREATE_SCHEMA = "create schema if not exists {schema}"
 _CREATE_TABLE = """
@@ -65,7 +66,7 @@ async def migrate(dsn: str, service: str) -> list[str]:
         await conn.close()
 
 
-async def missing(conn: asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record], service: str) -> list[str]:
+async def missing(conn: Connection, service: str) -> list[str]:
     """The files that `conn`'s schema still lacks: a service with any is not ready."""
     try:
         applied = {row["name"] for row in await conn.fetch(_APPLIED)}

@@ -1,4 +1,4 @@
-"""The outbox: one packed row a save. It is written with the state and deleted when Kafka has acknowledged its events."""
+"""The outbox: one packed row a save, written with the state and deleted when Kafka has acknowledged its events."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ RELAXED = "set local synchronous_commit = off"
 DELETE = "delete from outbox where id = any($1::bigint[])"
 # Whoever sweeps takes rows for half a minute; a sweeper that dies leaves them to the next.
 CLAIM = """
+with late as materialized (
+    select id from outbox where send_after < app_now() order by id limit $1 for update skip locked
+)
 update outbox set send_after = app_now() + interval '30 seconds'
-where id in (select id from outbox where send_after < app_now() order by id limit $1 for update skip locked)
-returning id, events
+from late where outbox.id = late.id
+returning outbox.id, outbox.events
 """
 PENDING = "select count(*), coalesce(extract(epoch from app_now() - min(saved_at)), 0)::float8 from outbox"
 

@@ -1,7 +1,7 @@
-"""The relay: committed events -> Kafka. What the saver has just committed is in memory; the sweep sends what a crash left.
+"""The relay: committed events -> Kafka. What was just committed is in memory; the sweep sends what crashes left.
 
-Sending twice is harmless (readers drop by sequence); not sending is not. So a row is deleted only after every one of its
-events is acknowledged, and any doubt leaves it for the sweep of any replica.
+Sending twice is harmless (readers drop by sequence); not sending is not. So a row is deleted only after every one of
+its events is acknowledged, and any doubt leaves it for the sweep of any replica.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Relay:
 
     async def drain(self) -> None:
         """Wait until everything offered is sent (used at shutdown, under its deadline)."""
-        while self._queue or self._sending.locked():
+        while self._queue or self._sending.locked():  # noqa: ASYNC110 - two conditions, once in a process's life
             await asyncio.sleep(0.01)
 
     async def _sweep_once(self) -> None:

@@ -1,9 +1,9 @@
 """Versioned saves: every change of every service's state goes through `Saves.act` (docs/delivery.md has the why).
 
-A batch of events, a command, a timer and a stored submission all do the same: load the rows, decide, then one transaction
-that updates each row `where revision = loaded`, and writes outgoing events (one packed outbox row), timers, held events and
-dead letters with it. A row that does not match rolls all back: load again, decide again. So no update is lost, nobody needs
-a fence (a zombie's save fails), and what is committed is sent by the relay, once at least.
+A batch of events, a command, a timer and a stored submission all do the same: load the rows, decide, update each row
+`where revision = loaded`, and write outgoing events (one packed outbox row), timers, held events and dead letters in
+the same transaction. A row that does not match rolls all back: load again, decide again. So no update is lost, nobody
+needs a fence (a zombie's save fails), and what is committed is sent by the relay, once at least.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ LOAD_HELD = "select complaint_id, service, sequence, envelope, data from held wh
 INSERT = """
 insert into complaint_state (complaint_id, revision, sequence, seen, state)
 select complaint_id, 1, sequence, seen, state
-from unnest($1::uuid[], $2::bigint[], $3::text[]::json[], $4::text[]::json[]) as new (complaint_id, sequence, seen, state)
+from unnest($1::uuid[], $2::bigint[], $3::text[]::json[], $4::text[]::json[])
+    as new (complaint_id, sequence, seen, state)
 order by complaint_id
 on conflict do nothing
 """
@@ -88,8 +89,9 @@ class Saves(Generic[S]):
     """The versioned saves of one service. `read` and `write` turn its state into JSON text and back."""
 
     def __init__(
-        self, *, service: str, pool: Pool, relay: Relay, id_key: bytes, read: Callable[[str], S], write: Callable[[S], str],
-        decide: Decide[S], also: Also | None = None, dead_letter_check: Callable[[Connection, int], Awaitable[None]] | None = None,
+        self, *, service: str, pool: Pool, relay: Relay, id_key: bytes, read: Callable[[str], S],
+        write: Callable[[S], str], decide: Decide[S], also: Also | None = None,
+        dead_letter_check: Callable[[Connection, int], Awaitable[None]] | None = None,
     ) -> None:  # fmt: skip
         self._service = service
         self._pool = pool
@@ -125,7 +127,8 @@ class Saves(Generic[S]):
                 else:
                     failures += 1
                     pause = 0.05 * 2 ** min(failures, 7)
-                    log.warning("save failed, trying again", service=self._service, error=type(error).__name__, tries=failures)
+                    name = type(error).__name__
+                    log.warning("save failed, trying again", service=self._service, error=name, tries=failures)
             await asyncio.sleep(pause * random.random())  # noqa: S311 - jitter, not a secret
 
     async def _once(self, take: Take, also: Also | None, decide: Decide[S]) -> Work[S]:
@@ -152,7 +155,9 @@ class Saves(Generic[S]):
         now: datetime = await conn.fetchval(NOW)
         subjects = list({item.subject for item in inputs})
         rows = {
-            UUID(bytes=row[0].bytes): Row(row[1], row[2], orjson.loads(row[3]), self._read(row[4]))
+            UUID(bytes=row[0].bytes): Row(
+                row[1], row[2], orjson.loads(row[3]), None if row[4] is None else self._read(row[4])
+            )
             for row in (await conn.fetch(LOAD, subjects) if subjects else ())
         }
         held = {
@@ -182,9 +187,9 @@ class Saves(Generic[S]):
         if work.release:
             await conn.execute(RELEASE, *(list(column) for column in zip(*work.release, strict=True)))
         if work.dead:
-            if self._dead_letter_check is not None:
-                await self._dead_letter_check(conn, len(work.dead))
             await self._park(conn, work)
+            if self._dead_letter_check is not None:  # after: what was parked before and comes again counts once
+                await self._dead_letter_check(conn, len(work.dead))
         for write in (self._also, also):
             if write is not None:
                 await write(conn, work)
@@ -201,7 +206,7 @@ class Saves(Generic[S]):
                 [i for i, _ in new],
                 [row.sequence for _, row in new],
                 [orjson.dumps(row.seen).decode() for _, row in new],
-                [self._write(row.state) for _, row in new if row.state is not None],
+                [self._text(row) for _, row in new],
             )
             _expect(done, len(new))
         if old:
@@ -211,9 +216,13 @@ class Saves(Generic[S]):
                 [row.revision for _, row in old],
                 [row.sequence for _, row in old],
                 [orjson.dumps(row.seen).decode() for _, row in old],
-                [self._write(row.state) for _, row in old if row.state is not None],
+                [self._text(row) for _, row in old],
             )
             _expect(done, len(old))
+
+    def _text(self, row: Row[S]) -> str | None:
+        """None: nothing was handled yet, events only wait for their predecessor."""
+        return None if row.state is None else self._write(row.state)
 
     async def _write_timers(self, conn: Connection, work: Work[S]) -> None:
         gone = sorted(key for key, timer in work.timers.items() if timer is None)
@@ -252,9 +261,10 @@ class Saves(Generic[S]):
 def revive(body: dict[str, Any], data: bytes) -> Event:
     """An event from the tables that keep events aside (the reverse of `fold.envelope`)."""
     return Event(
-        id=UUID(body["id"]), type=body["type"], service=body["service"], subject=UUID(body["subject"]), sequence=body["sequence"],
-        time=datetime.fromisoformat(body["time"]), causation_id=body["causation_id"], correlation_id=body["correlation_id"],
-        traceparent=body["traceparent"], tracestate=body["tracestate"], data=data, position=Position(*body["position"]),
+        id=UUID(body["id"]), type=body["type"], service=body["service"], subject=UUID(body["subject"]),
+        sequence=body["sequence"], time=datetime.fromisoformat(body["time"]), causation_id=body["causation_id"],
+        correlation_id=body["correlation_id"], traceparent=body["traceparent"], tracestate=body["tracestate"],
+        data=data, position=Position(*body["position"]),
     )  # fmt: skip
 
 

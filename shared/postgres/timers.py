@@ -1,4 +1,4 @@
-"""Timers fire exactly once: firing deletes the timer and saves what follows, in one transaction, decided by the database's clock."""
+"""Timers fire exactly once: firing deletes the timer and saves what follows, in one transaction."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import structlog
 
 from shared import failpoints
 from shared.contracts.decision import Due
+from shared.errors import TooManyDeadLetters, classify
+from shared.postgres.dead_letters import refuse
 from shared.postgres.inputs import Input, Inputs
 from shared.postgres.pool import Connection, Pool, connection
 from shared.postgres.saves import Saves
@@ -18,14 +20,18 @@ log = structlog.get_logger(__name__)
 
 # In due order; a timer that another replica is firing is skipped, not waited for.
 TAKE_DUE = """
-delete from timer where (complaint_id, name) in (
+with due as materialized (
     select complaint_id, name from timer where due_at <= app_now() order by due_at limit $1 for update skip locked
 )
-returning complaint_id, name, due_at, traceparent, extract(epoch from app_now() - due_at)::float8 as late_s
+delete from timer using due where timer.complaint_id = due.complaint_id and timer.name = due.name
+returning timer.complaint_id, timer.name, timer.due_at, timer.traceparent,
+    extract(epoch from app_now() - timer.due_at)::float8 as late_s
 """
+TAKE_ONE = "delete from timer where complaint_id = $1 and name = $2 and due_at = $3 returning true"
 NEXT_DUE = "select extract(epoch from min(due_at) - app_now())::float8 from timer"
 BATCH = 500
 LONGEST_SLEEP_S = 1.0
+HALT_RETRY_S = 15.0
 
 
 class Timers:
@@ -36,14 +42,47 @@ class Timers:
         self._pool = pool
         self._saves = saves
         self._progress = progress
+        self._most = BATCH
+        self._taken: Inputs = ()
 
     async def run(self) -> None:
         """Fire what is due, then sleep until the next is (a second at most)."""
         while True:
-            work = await self._saves.act(self._take)
+            try:
+                await self._fire()
+            except TooManyDeadLetters as error:
+                log.error("timers stopped", service=self._service, reason=str(error))
+                self._progress.halt(str(error))
+                self._progress.beat("timers")
+                await asyncio.sleep(HALT_RETRY_S)
+                self._progress.resume()
+                continue
             self._progress.beat("timers")
-            if len(work.handled) + len(work.dead) < BATCH:
+            if len(self._taken) < self._most:
                 await asyncio.sleep(await self._pause())
+
+    async def _fire(self) -> None:
+        """Fire one batch. One that cannot be saved is halved, until the timer to blame stands alone and is parked."""
+        try:
+            await self._saves.act(self._take)
+            self._most = min(BATCH, self._most * 2)
+        except TooManyDeadLetters:
+            raise
+        except Exception as defect:
+            if classify(defect) != "defect" or not self._taken:
+                raise
+            error, taken = type(defect).__name__, self._taken
+            log.error("due timers cannot be saved", service=self._service, timers=len(taken), error=error)
+            if len(taken) == 1:
+                await self._park(taken[0], f"saving failed: {error}")
+            self._most = max(1, len(taken) // 2)
+
+    async def _park(self, blamed: Input, reason: str) -> None:
+        async def take(conn: Connection) -> Inputs:
+            gone = await conn.fetchval(TAKE_ONE, blamed.subject, blamed.body.name, blamed.body.due_at)
+            return [blamed] if gone else []  # otherwise another replica has fired it, or it was moved or cancelled
+
+        await self._saves.act(take, decide=refuse(reason))
 
     async def _pause(self) -> float:
         try:
@@ -55,7 +94,8 @@ class Timers:
         return LONGEST_SLEEP_S if next_due is None else min(max(next_due, 0.005), LONGEST_SLEEP_S)
 
     async def _take(self, conn: Connection) -> Inputs:
-        rows = await conn.fetch(TAKE_DUE, BATCH)
+        self._taken = ()
+        rows = await conn.fetch(TAKE_DUE, self._most)
         if rows:
             await failpoints.reach("timers.after_claim")
         inputs = []
@@ -73,4 +113,5 @@ class Timers:
                     correlation_id=str(subject),
                 )
             )
+        self._taken = inputs
         return inputs

@@ -7,12 +7,13 @@ create function app_now() returns timestamptz language sql stable parallel safe 
 
 -- One row a complaint: the service's state, and the three numbers that make delivery exactly-once in effect.
 -- revision: bumped by every save. sequence: the last event emitted. seen: the last event handled of each other service.
+-- state is null while nothing was handled yet: the first events wait in held or dead_letter.
 create table complaint_state (
     complaint_id uuid primary key,
     revision bigint not null,
     sequence bigint not null,
     seen json not null,
-    state json not null
+    state json
 ) with (fillfactor = 80);
 
 -- Events that came before their predecessor: they wait here for it.
