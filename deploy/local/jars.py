@@ -122,12 +122,13 @@ def checked(context: MavenContext, jar: Jar, folder: Path) -> Path:
         reason = f"{jar.coordinate} has sha256 {found} and not {jar.sha256} as in {SUMS.name}: it is not used"
     raise StartFailed(
         "kafka",
-        f"{reason}. Check the network (HTTPS_PROXY is respected), or copy {jar.file} from a machine that has it "
+        f"{reason}. Check the network (HTTPS_PROXY and REQUESTS_CA_BUNDLE count), or copy {jar.file} from a machine that has it "
         f"into {folder}, and start again.",
     )
 
 
 def _first_cause(error: BaseException) -> str:
+    """The reason below the layers of wrappers that HTTP libraries put around it."""
     while error.__context__ is not None:
         error = error.__context__
     return f"{type(error).__name__}: {error}"
@@ -190,8 +191,8 @@ def main() -> int:
         else:
             paths = ensure_jars(lambda step: print(f"{step.text} {step.done}/{step.total}", flush=True))
             print(f"{len(paths)} jars in {paths[0].parent}")
-    except StartFailed as error:
-        print(error, file=sys.stderr)
+    except Exception as error:  # mostly the network's
+        print(_first_cause(error), file=sys.stderr)
         return 1
     return 0
 

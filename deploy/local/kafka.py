@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import os
+import shutil
 import subprocess
 import uuid
 from pathlib import Path
@@ -20,8 +21,9 @@ from deploy.local.progress import Progress, Step, silent
 from deploy.local.readiness import accepts, await_ready, free_port, run_coroutine
 
 START_SECONDS = 60.0
+SETTINGS = "server.properties"
 # A small heap and the quick compiler: ready in half the time that the defaults need.
-JVM_OPTIONS = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
+JVM_OPTIONS = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
 
 # Also used for the broker that the tests start in a container.
 BROKER_SETTINGS = {
@@ -128,20 +130,19 @@ class KafkaBroker:
     def _prepare(self) -> None:
         jars = ensure_jars(self._progress)
         self._folder.mkdir(parents=True, exist_ok=True)
-        java, settings = find_java(), self._folder / "server.properties"
+        java = find_java()
         self._choose_ports()
-        settings.write_text(self._settings())
+        (self._folder / SETTINGS).write_text(self._settings())
         (self._folder / "log4j2.properties").write_text(LOG4J)
-        run = [
-            str(java),
-            *JVM_OPTIONS,
-            f"-Dlog4j2.configurationFile={self._folder / 'log4j2.properties'}",
-            "-cp",
-            os.pathsep.join(map(str, jars)),
-        ]
-        self._format(run, settings)
+        shutil.rmtree(self._folder / "tmp", ignore_errors=True)  # a killed broker leaves unpacked libraries there
+        (self._folder / "tmp").mkdir()
+        # All paths are relative to the working folder, whose own name may hold what Kafka or Java take amiss.
+        run = [str(java), *JVM_OPTIONS, "-Djava.io.tmpdir=tmp", "-Dlog4j2.configurationFile=log4j2.properties"]
+        # CLASSPATH keeps the command line readable in lists of processes; the locale is that of file names.
+        environment = plain_environment(CLASSPATH=os.pathsep.join(map(str, jars)), LC_ALL="C.UTF-8")
+        self._format(run, environment)
         self._child = Child(
-            "kafka", [*run, "kafka.Kafka", str(settings)], folder=self._logs, env=plain_environment(), cwd=self._folder
+            "kafka", [*run, "kafka.Kafka", SETTINGS], folder=self._logs, env=environment, cwd=self._folder
         )
 
     def _choose_ports(self) -> None:
@@ -159,11 +160,11 @@ class KafkaBroker:
             "controller.listener.names": "CONTROLLER",
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
-            "log.dirs": str(self._folder / "data"),
+            "log.dirs": "data",
         }
         return "".join(f"{name}={value}\n" for name, value in (own | BROKER_SETTINGS).items())
 
-    def _format(self, run: list[str], settings: Path) -> None:
+    def _format(self, run: list[str], environment: dict[str, str]) -> None:
         """Give the data folder its cluster id, once."""
         memory = self._folder / "cluster.id"
         if not memory.exists():
@@ -173,8 +174,8 @@ class KafkaBroker:
             return
         self._progress(Step("kafka", "creating the data folder"))
         # In one word with `=`: an id may begin with a dash.
-        format_ = ["kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}", f"--config={settings}"]
-        child = Child("kafka-format", [*run, *format_], folder=self._logs, env=plain_environment(), cwd=self._folder)
+        format_ = ["kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}", f"--config={SETTINGS}"]
+        child = Child("kafka-format", [*run, *format_], folder=self._logs, env=environment, cwd=self._folder)
         child.start()
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(START_SECONDS)

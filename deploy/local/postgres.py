@@ -116,9 +116,9 @@ class PostgresServer:
         return f"postgresql://{ROLE}:{self._password}@127.0.0.1:{self.port}/{database}"
 
     def _prepare(self) -> None:
-        user, self._folder = choose_user(), self._folder.absolute()
+        user = choose_user()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._data = data_home(self._folder, user) / "data"
+        self._data = data_home(self._folder, user).resolve() / "data"
         binaries = programs(user, self._progress)
         self._password = self._kept_password()
         environment = plain_environment(LC_ALL="C")

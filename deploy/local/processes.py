@@ -80,7 +80,7 @@ class _Watchdog:
         with self._lock:
             if self._process is None or self._process.poll() is not None:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-I", str(Path(__file__).with_name("watchdog.py"))],
+                    [sys.executable, "-P", str(Path(__file__).with_name("watchdog.py"))],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -210,9 +210,7 @@ class Child:
             with contextlib.suppress(psutil.Error):
                 each.kill()
         self._process.wait()
-        deadline = time.monotonic() + 10
-        while any(map(_runs, tree)) and time.monotonic() < deadline:
-            time.sleep(0.005)
+        _await_end(tree)
         self._forget()
 
     def freeze(self) -> None:
@@ -258,12 +256,12 @@ class Child:
         try:
             pid, created = self._pid_file.read_text().split()
             leftover = psutil.Process(int(pid))
+            same = abs(leftover.create_time() - float(created)) < 2
         except (OSError, ValueError, psutil.Error):
             return
-        kill_tree(int(pid), float(created))
-        with contextlib.suppress(psutil.Error):
-            if abs(leftover.create_time() - float(created)) < 2:
-                leftover.wait(10)
+        if same:
+            kill_tree(int(pid), float(created))
+            _await_end([leftover])
 
 
 def _stopped_tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
@@ -276,12 +274,18 @@ def _stopped_tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
         return []
 
 
-def _runs(process: psutil.Process) -> bool:
-    """Not for descendants that are dead and wait for init to notice, which may take seconds or for ever."""
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
+def _await_end(killed: Sequence[psutil.Process]) -> None:
+    """Wait until all are dead. Not until they are gone: init may take seconds to notice, or for ever in a container."""
+
+    def runs(process: psutil.Process) -> bool:
+        try:
+            return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+        except psutil.Error:
+            return False
+
+    deadline = time.monotonic() + 10
+    while any(map(runs, killed)) and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def kill_all() -> None:

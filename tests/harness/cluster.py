@@ -70,9 +70,9 @@ def docker_answers() -> bool:
 @contextlib.contextmanager
 def containers() -> Iterator[Cluster]:
     """Kafka and PostgreSQL in containers, with the same broker settings as the embedded ones."""
+    from testcontainers.community.postgres import PostgresContainer
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy
-    from testcontainers.postgres import PostgresContainer
 
     port = free_port()  # fixed, because the broker must be told the address that it announces
     settings = BROKER_SETTINGS | {

@@ -13,7 +13,6 @@ from typing import Any
 import psutil
 
 from deploy.local.processes import Child, Interrupted, interrupts
-from deploy.local.stack import LocalStack
 
 # Has a child of its own, tells when it is stopped, and when stubborn does not stop.
 PROGRAM = """
@@ -44,6 +43,8 @@ def main(folder: Path, kind: str) -> int:
     with interrupts():
         try:
             if kind == "stack":
+                from deploy.local.stack import LocalStack  # slow to load, and the other kinds do without
+
                 with LocalStack(folder) as stack:
                     announce(**stack.addresses.__dict__)
                     signal.pause()

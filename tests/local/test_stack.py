@@ -47,6 +47,11 @@ def stack(cluster: Cluster) -> LocalStack:
     return cluster.stack
 
 
+def working_in(folder: Path) -> list[psutil.Process]:
+    """Processes with their working folder there: Kafka and PostgreSQL have that."""
+    return [each for each in psutil.process_iter(["cwd"]) if (each.info["cwd"] or "").startswith(str(folder))]
+
+
 async def create_topic(bootstrap: str, name: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
@@ -136,6 +141,7 @@ async def test_another_broker_at_our_port_is_not_taken_for_ours(cluster: Cluster
 
 
 def test_a_killed_owner_leaves_its_data_and_nothing_else(folder: Path) -> None:
+    folder = folder / "with space, comma and ü"
     owner, told = start_owner(folder, "stack")
     bootstrap, dsn = told["kafka_bootstrap"], told["postgres_dsn"]
     try:
@@ -145,6 +151,7 @@ def test_a_killed_owner_leaves_its_data_and_nothing_else(folder: Path) -> None:
             LocalStack(folder).start()
         children = psutil.Process(owner.pid).children(recursive=True)
         assert {"java", "postgres"} <= {each.name() for each in children}
+        assert working_in(folder)
     finally:
         owner.kill()
         owner.wait()
@@ -166,7 +173,7 @@ def test_an_interrupted_start_leaves_nothing(folder: Path) -> None:
     owner.send_signal(signal.SIGINT)
     assert owner.wait(10) == 130
     assert eventually(lambda: not any(runs(each.pid) for each in children))
-    assert not any(str(folder) in " ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"]))
+    assert not working_in(folder)
 
 
 def test_a_part_that_fails_stops_the_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +183,7 @@ def test_a_part_that_fails_stops_the_other(folder: Path, monkeypatch: pytest.Mon
     stack = LocalStack(folder / "data")
     with pytest.raises(StartFailed, match="kafka did not start: cannot download"):
         stack.start()
-    assert not any(str(folder) in " ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"]))
+    assert not working_in(folder)
     stack.erase()  # the lock is free
     assert not (folder / "data").exists()
 
