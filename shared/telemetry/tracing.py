@@ -12,7 +12,6 @@ exporter, costs about a microsecond a step and still carries the trace id onward
 from __future__ import annotations
 
 import random
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,6 @@ from opentelemetry.trace import (
     Span,
     SpanContext,
     SpanKind,
-    StatusCode,
     TraceFlags,
     TraceState,
     set_span_in_context,
@@ -43,84 +41,12 @@ from shared.telemetry.carrier import (
     use,
 )
 from shared.telemetry.recording import Recorder, active, setup, shutdown
+from shared.telemetry.spans import ATTRIBUTES, ProcessSpan, Value, allowed
 
 __all__ = [
     "ATTRIBUTES", "Carrier", "ProcessSpan", "begin_process", "begin_request", "creation", "current", "fire",
     "is_sampled", "parse", "send", "setup", "shutdown", "span_id_of", "trace_id_of", "use",
 ]  # fmt: skip
-
-# The only attributes that leave the process. Personal data has no key here, so it cannot be recorded by mistake.
-ATTRIBUTES = frozenset(
-    {
-        "amends.event.id",
-        "amends.event.type",
-        "complaint.id",
-        "complaint.severity",
-        "decision.rule_id",
-        "error.type",
-        "http.request.method",
-        "http.response.status_code",
-        "http.route",
-        "link.kind",
-        "messaging.batch.message_count",
-        "messaging.consumer.group.name",
-        "messaging.destination.name",
-        "messaging.destination.partition.id",
-        "messaging.kafka.offset",
-        "messaging.message.conversation_id",
-        "messaging.message.id",
-        "messaging.operation.name",
-        "messaging.operation.type",
-        "messaging.system",
-        "policy.id",
-        "policy.version",
-        "sla.kind",
-        "timer.due_at",
-        "timer.lag_s",
-        "timer.name",
-        "url.scheme",
-    }
-)
-
-Value = str | int | float | bool
-_ERROR_KIND = re.compile(r"[\w. -]{1,64}", re.ASCII).fullmatch
-
-
-class ProcessSpan:
-    """One piece of work. `carrier` is its own context: what the work emits hangs under it. End it exactly once."""
-
-    __slots__ = ("_span", "carrier")
-
-    def __init__(self, carrier: Carrier, span: Span | None = None) -> None:
-        self.carrier = carrier
-        self._span = span
-
-    @property
-    def recorded(self) -> bool:
-        """False when `set` and `event` would do nothing: then working out their values can be spared."""
-        return self._span is not None
-
-    def set(self, key: str, value: Value) -> None:
-        """Add an attribute. A key outside ATTRIBUTES is left out."""
-        if self._span is not None and key in ATTRIBUTES:
-            self._span.set_attribute(key, value)
-
-    def event(self, name: str, attributes: Mapping[str, Value]) -> None:
-        """Add an event, such as one decision of a policy. Keys outside ATTRIBUTES are left out."""
-        if self._span is not None:
-            self._span.add_event(name, _allowed(attributes))
-
-    def end(self, error: str | None = None, *, name: str | None = None) -> None:
-        """`error` is the kind of error (a class name), never its text. `name` renames the span."""
-        span = self._span
-        if span is None:
-            return
-        if name is not None:
-            span.update_name(name)
-        if error is not None:
-            span.set_attribute("error.type", error if _ERROR_KIND(error) else "other")
-            span.set_status(StatusCode.ERROR)
-        span.end()
 
 
 def creation(parent: Carrier | None, destination: str, *, event_type: str, event_id: str, complaint_id: str) -> Carrier:
@@ -297,7 +223,7 @@ def _start(
         name,
         context=context,
         kind=kind,
-        attributes=_allowed(attributes),
+        attributes=allowed(attributes),
         links=links,
         start_time=start_ns or time.time_ns(),
     )
@@ -333,7 +259,3 @@ def _messaging(operation: str, destination: str) -> dict[str, Value]:
 
 def _complaint(complaint_id: str) -> dict[str, Value]:
     return {"complaint.id": complaint_id, "messaging.message.conversation_id": complaint_id} if complaint_id else {}
-
-
-def _allowed(attributes: Mapping[str, Value]) -> dict[str, Value]:
-    return {key: value for key, value in attributes.items() if key in ATTRIBUTES}
