@@ -13,7 +13,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from types import FrameType
 
 import psutil
 
-from deploy.local.watchdog import kill_tree
+from deploy.local.watchdog import Watchdog, kill_tree
 
 LOG_KEPT_BYTES = 10 * 1024 * 1024
 PLAIN_VARIABLES = ("PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR")
@@ -63,37 +62,7 @@ class User:
     gid: int
 
 
-class _Watchdog:
-    """One process for all children of this process; it kills what is registered when its stdin ends."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lock = threading.Lock()
-
-    def add(self, pid: int, created: float) -> None:
-        self._send(f"+{pid} {created}\n")
-
-    def remove(self, pid: int, created: float) -> None:
-        self._send(f"-{pid} {created}\n")
-
-    def _send(self, line: str) -> None:
-        with self._lock:
-            if self._process is None or self._process.poll() is not None:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", str(Path(__file__).with_name("watchdog.py"))],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
-                    cwd="/",
-                )
-            assert self._process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):  # killed by somebody: the other nets hold
-                self._process.stdin.write(line.encode())
-                self._process.stdin.flush()
-
-
-_watchdog = _Watchdog()
+_watchdog = Watchdog()
 
 
 def plain_environment(**more: str) -> dict[str, str]:

@@ -6,11 +6,46 @@ for whatever reason, every process still listed is killed with all its descendan
 parent-death signal (macOS), and on Linux for grandchildren that were frozen by a test when the owner died.
 """
 
+import contextlib
 import os
 import signal
+import subprocess
 import sys
+import threading
 
 import psutil
+
+
+class Watchdog:
+    """The owner's side: one watching process for all its children, started with the first."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def add(self, pid: int, created: float) -> None:
+        """Have it killed when this process ends."""
+        self._send(f"+{pid} {created}\n")
+
+    def remove(self, pid: int, created: float) -> None:
+        """Spare it again."""
+        self._send(f"-{pid} {created}\n")
+
+    def _send(self, line: str) -> None:
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", __file__],  # -P: this folder has modules with common names
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                    cwd="/",
+                )
+            assert self._process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # killed by somebody: the other nets hold
+                self._process.stdin.write(line.encode())
+                self._process.stdin.flush()
 
 
 def kill_tree(pid: int, created: float) -> None:
