@@ -67,7 +67,7 @@ def scope(
         schema,
         names,
         dict(words or {}),
-        cel.NewEnv(descriptor_pool=_pool(schema), variables=variables, functions=declared),
+        cel.NewEnv(descriptor_pool=fact_messages(schema), variables=variables, functions=declared),
     )
 
 
@@ -115,8 +115,8 @@ def _cel_type(kind: Type) -> Any:
 
 
 @lru_cache(maxsize=32)
-def _pool(schema: FactSchema) -> Any:
-    """The facts as protobuf messages, which is what lets the checker know nested fields."""
+def fact_messages(schema: FactSchema) -> Any:
+    """The facts as protobuf messages in a pool: what lets the checker know nested fields."""
     pool = descriptor_pool.DescriptorPool()
     for well_known in (timestamp_pb2, duration_pb2):
         pool.AddSerializedFile(well_known.DESCRIPTOR.serialized_pb)
