@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 
 import structlog
 import uvloop
@@ -29,7 +30,7 @@ from shared.postgres import api_keys, gaps
 from shared.postgres.migrate import missing
 from shared.postgres.pool import Pool, connection, make_pool
 from shared.postgres.relay import Relay
-from shared.telemetry import logs, tracing
+from shared.telemetry import logs, metrics, tracing
 from shared.telemetry.health import Progress
 
 log = structlog.get_logger(__name__)
@@ -71,6 +72,7 @@ def run(service: str, build: Callable[[Base], Parts]) -> None:
         raise SystemExit(2) from None
     logs.setup(service, settings.log_level)
     tracing.setup(f"amends-{service}")
+    metrics.describe(service, metadata.version("amends"))
     code = uvloop.run(_serve(service, settings, kafka, build))
     os._exit(code)  # client libraries may leave threads and tasks that would hold the process
 
@@ -95,6 +97,7 @@ async def _serve(service: str, settings: ServiceSettings, kafka: KafkaSettings, 
         "relay": relay.run,
         "sweep": relay.sweep,
         "gaps": lambda: gaps.watch(pool, service),
+        "event-loop": lambda: metrics.watch_event_loop(service),
         **parts.loops,
     }
     consumer = parts.consumer

@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from services.escalation.domain import Close, EscalationState, Resolve
 from services.escalation.handlers import Handlers
 from shared.contracts.decision import Decision
 from shared.http.commands import run_command
 from shared.http.keys import Authenticator
+from shared.http.router import Router
 
 SCOPE = "cases:write"
 
 
-def routes(handlers: Handlers, keys: Authenticator) -> APIRouter:
+def routes(handlers: Handlers, keys: Authenticator) -> Router:
     """The routes of escalation."""
-    router = APIRouter(tags=["escalation"])
+    router = Router(tags=["escalation"])
 
     @router.post("/v1/complaints/{complaint_id}/resolve", summary="Say that a complaint is resolved, and how")
     async def resolve(request: Request, complaint_id: UUID, command: Resolve) -> Response:

@@ -35,7 +35,7 @@ def build(base: Base) -> Parts:
     )
     app = make_app("Amends escalation", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(handlers, base.keys))
-    app.include_router(operations(handlers.saves, base.pool, base.keys))
+    app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys))
     consumer = Consumer(base.kafka, service=SERVICE, handle=handlers.handle_batch, progress=base.progress)
     return Parts(app, consumer=consumer)
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from services.followup import store
 from shared.http.keys import Authenticator
 from shared.http.problems import Problem
+from shared.http.router import Router
 from shared.postgres.pool import Pool, connection
 
 SCOPE = "cases:read"
 
 
-def routes(pool: Pool, keys: Authenticator) -> APIRouter:
+def routes(pool: Pool, keys: Authenticator) -> Router:
     """The routes of follow-up."""
-    router = APIRouter(tags=["followup"])
+    router = Router(tags=["followup"])
 
     @router.get("/v1/complaints/{complaint_id}/plan", summary="The next update and check-in of a complaint")
     async def plan(request: Request, complaint_id: UUID) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def build(base: Base) -> Parts:
     timers = Timers(service=SERVICE, pool=base.pool, saves=handlers.saves, progress=base.progress)
     app = make_app("Amends follow-up", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(base.pool, base.keys))
-    app.include_router(operations(handlers.saves, base.pool, base.keys))
+    app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys))
     consumer = Consumer(base.kafka, service=SERVICE, handle=handlers.handle_batch, progress=base.progress)
     base.progress.expect("timers", base.settings.liveness_window_s)
     return Parts(app, loops={"timers": timers.run}, consumer=consumer)

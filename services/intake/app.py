@@ -7,7 +7,7 @@ from functools import partial
 from services.intake import api
 from services.intake.domain import IntakeState
 from services.intake.handlers import SERVICE, Handlers
-from services.intake.store import REQUEUE
+from services.intake.store import REQUEUE, submission_counts
 from shared.http.app import make_app
 from shared.http.operations import operations
 from shared.postgres.dead_letters import Limit
@@ -32,7 +32,7 @@ def build(base: Base) -> Parts:
     )
     app = make_app("Amends intake", service=SERVICE, progress=base.progress)
     api.add_routes(app, handlers, base.keys)
-    app.include_router(operations(handlers.saves, base.pool, base.keys, requeue=REQUEUE))
+    app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys, requeue=REQUEUE, count=submission_counts))
     base.progress.expect("normalize", base.settings.liveness_window_s)
     return Parts(app, loops={"accept": handlers.acceptance.run, "normalize": handlers.normalize})
 

@@ -54,6 +54,10 @@ OUTCOMES = """
 select source, coalesce(outcome, 'pending') as outcome, count(*) as submissions
 from submission group by 1, 2 order by 1, 2
 """
+# Pending, but not in line to be normalized: must be none.
+STRANDED = """
+select count(*) from submission where outcome is null and not exists (select 1 from inbox where inbox.delivery_id = submission.delivery_id)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +161,11 @@ async def settle(conn: Connection, outcomes: Sequence[tuple[UUID, int, str, str 
     """Record what became of submissions: (delivery, item, outcome, reason)."""
     if outcomes:
         await conn.execute(SETTLE, *(list(column) for column in zip(*outcomes, strict=True)))
+
+
+async def submission_counts(conn: Connection) -> dict[str, Any]:
+    """Submissions by source and outcome, and how many are pending without being in line; for reconciliation."""
+    by_source: dict[str, dict[str, int]] = {}
+    for row in await conn.fetch(OUTCOMES):
+        by_source.setdefault(row["source"], {})[row["outcome"]] = row["submissions"]
+    return {"submissions": by_source, "stranded": await conn.fetchval(STRANDED)}

@@ -7,11 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from services.records import store
 from shared.http.keys import Authenticator
 from shared.http.problems import Problem
+from shared.http.router import Router
 from shared.postgres.pool import Pool, connection
 from shared.telemetry import tracing
 
@@ -19,9 +20,9 @@ SCOPE = "cases:read"
 MAX_EVENTS = 1_000
 
 
-def routes(pool: Pool, keys: Authenticator) -> APIRouter:
+def routes(pool: Pool, keys: Authenticator) -> Router:
     """The routes of records."""
-    router = APIRouter(tags=["records"])
+    router = Router(tags=["records"])
 
     @router.get("/v1/complaints/{complaint_id}", summary="What happened to a complaint, and why")
     async def timeline(request: Request, complaint_id: UUID, start: int = 0, limit: int = MAX_EVENTS) -> dict[str, Any]:

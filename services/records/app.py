@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from services.records import api
+from services.records import api, store
 from services.records.domain import RecordState
 from services.records.handlers import SERVICE, Handlers
 from shared.http.app import make_app
@@ -32,7 +32,7 @@ def build(base: Base) -> Parts:
     )
     app = make_app("Amends records", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(base.pool, base.keys))
-    app.include_router(operations(handlers.saves, base.pool, base.keys))
+    app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys, count=store.ledger_counts))
     consumer = Consumer(base.kafka, service=SERVICE, handle=handlers.handle_batch, progress=base.progress)
     return Parts(app, consumer=consumer)
 

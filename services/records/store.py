@@ -22,6 +22,7 @@ where leaf.complaint_id = $1 and leaf.idx >= $2 order by leaf.idx limit $3
 """
 STATE = "select state from complaint_state where complaint_id = $1"
 COUNTS = "select service, event_type, count(*) as events from ledger_payload group by 1, 2 order by 1, 2"
+SIZE = "select size, (select count(*) from ledger_leaf) as leaves from ledger_head"
 
 
 async def append(conn: Connection, events: Sequence[Event], recorded_at: datetime, actors: dict[str, UUID]) -> None:
@@ -49,3 +50,12 @@ async def timeline(
     state: str | None = await conn.fetchval(STATE, complaint_id)
     rows = await conn.fetch(TIMELINE, complaint_id, start, limit)
     return None if state is None else RecordState.model_validate_json(state), list(rows)
+
+
+async def ledger_counts(conn: Connection) -> dict[str, Any]:
+    """The size of the ledger as its head says, its leaves, and its rows by writing service and type; for reconciliation."""
+    rows: dict[str, dict[str, int]] = {}
+    for row in await conn.fetch(COUNTS):
+        rows.setdefault(row["service"], {})[row["event_type"]] = row["events"]
+    head = await conn.fetchrow(SIZE)
+    return {"ledger": {**dict(head or {}), "rows": rows}}

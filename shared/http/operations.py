@@ -1,24 +1,29 @@
-"""Routes that every service has for the people who run it: dead letters, seen and replayed."""
+"""Routes that every service has for the people who run it: dead letters, seen and replayed; and the counts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+import orjson
+from fastapi import Request
 
 from shared.http.keys import Authenticator
 from shared.http.problems import Problem
-from shared.postgres import dead_letters
+from shared.http.router import Router
+from shared.postgres import dead_letters, reconciliation
 from shared.postgres.dead_letters import NotReplayable
 from shared.postgres.pool import Pool, connection
+from shared.postgres.reconciliation import Also
 from shared.postgres.saves import Saves
 
 SCOPE = "ops"
 
 
-def operations(saves: Saves[Any], pool: Pool, keys: Authenticator, *, requeue: str | None = None) -> APIRouter:
-    """`requeue` is the SQL that puts a stored submission back in line (intake)."""
-    router = APIRouter(tags=["operations"])
+def operations(
+    service: str, saves: Saves[Any], pool: Pool, keys: Authenticator, *, requeue: str | None = None, count: Also | None = None
+) -> Router:
+    """`requeue` is the SQL that puts a stored submission back in line (intake); `count` counts the service's own tables."""
+    router = Router(tags=["operations"])
 
     @router.get("/v1/dead-letters", summary="Inputs that could not be handled")
     async def list_dead_letters(request: Request, limit: int = 100) -> dict[str, Any]:
@@ -27,6 +32,16 @@ def operations(saves: Saves[Any], pool: Pool, keys: Authenticator, *, requeue: s
         async with connection(pool) as conn:
             rows = await conn.fetch(dead_letters.LIST, max(1, min(limit, 1000)))
         return {"dead_letters": [dict(row) for row in rows]}
+
+    @router.get("/v1/dead-letters/{letter_id}", summary="One input that could not be handled")
+    async def show_dead_letter(request: Request, letter_id: int) -> dict[str, Any]:
+        """With its envelope or, of a record that is no event, its headers (hex). No contents, only their size in bytes."""
+        await keys.check(request.headers, SCOPE)
+        async with connection(pool) as conn:
+            row = await conn.fetchrow(dead_letters.SHOW, letter_id)
+        if row is None:
+            raise Problem(404, "No such dead letter", f"There is no dead letter {letter_id}, or it was replayed.")
+        return {**dict(row), "input": orjson.loads(row["input"])}
 
     @router.post("/v1/dead-letters/{letter_id}/replay", summary="Handle a dead letter again")
     async def replay(request: Request, letter_id: int) -> dict[str, Any]:
@@ -37,5 +52,11 @@ def operations(saves: Saves[Any], pool: Pool, keys: Authenticator, *, requeue: s
         except NotReplayable as error:
             raise Problem(404, "No such dead letter", f"{error}.") from None
         return {"id": letter_id, "outcome": outcome}
+
+    @router.get("/v1/reconciliation", summary="The counts that must add up between the services")
+    async def reconcile(request: Request) -> dict[str, Any]:
+        """Of one moment: events emitted, handled, held and parked by the service that wrote them; what waits to be sent."""
+        await keys.check(request.headers, SCOPE)
+        return await reconciliation.counts(pool, service, count)
 
     return router

@@ -107,7 +107,7 @@ class Relay:
         await failpoints.reach("relay.before_send")
         events = [event for _, row in rows for event in row]
         async with self._sending:
-            with tracing.send(self._service, [_carrier(event) for event in events]):
+            with tracing.send(events[0].topic, *_links(events)):
                 await self._sender.send(events)
         metrics.RELAY_SENT.labels(self._service).inc(len(events))
         await failpoints.reach("relay.before_delete")
@@ -123,5 +123,10 @@ class Relay:
         )  # fmt: skip
 
 
-def _carrier(event: Outgoing) -> tracing.Carrier:
-    return tracing.Carrier(next((v.decode() for k, v in event.headers if k == "traceparent"), ""))
+def _links(events: Sequence[Outgoing]) -> tuple[list[tracing.Carrier], list[str]]:
+    """The creation contexts of `events` and their complaints; nothing where no span would be made of them."""
+    if not tracing.active():
+        return [], []
+    headers = [dict(event.headers) for event in events]
+    carriers = [tracing.Carrier(h["traceparent"].decode(), h.get("tracestate", b"").decode()) for h in headers]
+    return carriers, [h["ce_subject"].decode() for h in headers]

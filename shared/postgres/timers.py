@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import structlog
 
@@ -37,7 +38,7 @@ HALT_RETRY_S = 15.0
 class Timers:
     """Fires the timers of one service; any number of replicas may do so at the same time."""
 
-    def __init__(self, *, service: str, pool: Pool, saves: Saves[object], progress: Progress) -> None:
+    def __init__(self, *, service: str, pool: Pool, saves: Saves[Any], progress: Progress) -> None:
         self._service = service
         self._pool = pool
         self._saves = saves
@@ -107,7 +108,7 @@ class Timers:
                     kind="timer",
                     subject=subject,
                     body=Due(name, due_at),
-                    reference=f"timer/{subject}/{name}/{due_at.isoformat()}",
+                    reference=f"timer/{subject}/{name}",
                     carrier=tracing.fire(name, tracing.parse(row["traceparent"]), str(subject), due_at),
                     causation_id=f"timer:{name}",
                     correlation_id=str(subject),

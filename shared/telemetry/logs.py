@@ -30,6 +30,7 @@ LEVELS = ("debug", "info", "warning", "error")
 MAX_TEXT = 2_000
 # The least level of loggers that say something for each request or record, or that outsiders can make speak at will.
 _QUIETER = {
+    "aiokafka": logging.INFO,  # at debug it prints whole records
     "aiokafka.consumer.fetcher": logging.WARNING,
     "asyncio": logging.WARNING,
     "httpcore2": logging.WARNING,
@@ -54,7 +55,7 @@ def setup(service: str, level: str, *, stream: TextIO | None = None) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper("iso", utc=True, key="ts"),
         _trace_ids,
-        _Errors(stacks=level == "debug"),
+        _Errors(),
     ]
     structlog.configure(
         processors=[
@@ -122,10 +123,7 @@ def _first_line(_: Any, __: str, event: EventDict) -> EventDict:
 
 
 class _Errors:
-    """Turns `exc_info` into `error_type`, `error` (where its text is safe), `caused_by`, and at debug `stack`."""
-
-    def __init__(self, *, stacks: bool) -> None:
-        self._stacks = stacks
+    """Turns `exc_info` into `error_type`, `error` (where its text is safe), `caused_by`, and `stack` (places, no values)."""
 
     def __call__(self, _: Any, __: str, event: EventDict) -> EventDict:
         info = event.pop("exc_info", None)
@@ -142,9 +140,8 @@ class _Errors:
             event["error"] = str(error)[:MAX_TEXT]
         if causes := _causes(error):
             event["caused_by"] = causes
-        if self._stacks:
-            frames = traceback.extract_tb(error.__traceback__)
-            event["stack"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        frames = traceback.extract_tb(error.__traceback__)
+        event["stack"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
         return event
 
 

@@ -44,7 +44,7 @@ from shared.telemetry.recording import Recorder, active, setup, shutdown
 from shared.telemetry.spans import ATTRIBUTES, ProcessSpan, Value, allowed
 
 __all__ = [
-    "ATTRIBUTES", "Carrier", "ProcessSpan", "begin_process", "begin_request", "creation", "current", "fire",
+    "ATTRIBUTES", "Carrier", "active", "ProcessSpan", "begin_process", "begin_request", "creation", "current", "fire",
     "is_sampled", "parse", "send", "setup", "shutdown", "span_id_of", "trace_id_of", "use",
 ]  # fmt: skip
 
@@ -128,7 +128,7 @@ def begin_request(parent: Carrier | None, method: str, *, scheme: str = "http") 
 
 
 @contextmanager
-def send(destination: str, carriers: Sequence[Carrier], *, complaint_ids: Sequence[str] = ()) -> Iterator[None]:
+def send(destination: str, carriers: Sequence[Carrier], complaint_ids: Sequence[str] = ()) -> Iterator[None]:
     """One relay batch: a trace of its own, linked to every sampled creation context. Nothing when none is sampled.
 
     `complaint_ids`, one for each carrier, stand on the links, so that a complaint's sends can be found.
