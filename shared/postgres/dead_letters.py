@@ -28,6 +28,9 @@ select count(*) from dead_letter where parked_at > app_now() - interval '10 minu
 LIST = """
 select id, kind, reference, complaint_id, reason, parked_at from dead_letter order by id limit $1
 """
+SHOW = """
+select id, kind, reference, complaint_id, service, sequence, reason, parked_at, input, length(data) as bytes from dead_letter where id = $1
+"""
 TAKE = "select id, kind, reference, complaint_id, input, key, data from dead_letter where id = $1 for update"
 GONE = "delete from dead_letter where id = $1"
 SET_TIMER = """
