@@ -88,7 +88,7 @@ class Fold:
             return
         if slot in self._held and event.sequence > seen + 1:
             return
-        # To hold, to park and to handle all rest on `seen`: the row is saved in each case, so that whoever handled the
+        # To hold an event rests on `seen` as much as to handle it: the row is saved too, so that whoever handled the
         # predecessor meanwhile, and found nothing held behind it, is noticed.
         self._work.rows[item.subject] = row
         if event.sequence > seen + 1:
@@ -136,6 +136,8 @@ class Fold:
             if item.kind == "command" or classify(error) != "defect":
                 raise
             self._park(item, _reason(error))
+            if item.kind != "submission":  # rests on `seen`, or on what cancels the timer
+                work.rows[item.subject] = row
             return False
         row.state = decision.state
         work.rows[item.subject] = row

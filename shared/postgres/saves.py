@@ -55,11 +55,20 @@ from (
 ) as new
 where old.complaint_id = new.complaint_id and old.revision = new.revision
 """
+# A timer that is cancelled or moved is no longer among the dead letters either: its replay would fire it all the same.
 CANCEL_TIMERS = """
+with parked as (
+    delete from dead_letter using unnest($1::uuid[], $2::text[]) as gone (complaint_id, name)
+    where dead_letter.reference = 'timer/' || gone.complaint_id || '/' || gone.name
+)
 delete from timer using unnest($1::uuid[], $2::text[]) as gone (complaint_id, name)
 where timer.complaint_id = gone.complaint_id and timer.name = gone.name
 """
 SET_TIMERS = """
+with parked as (
+    delete from dead_letter using unnest($1::uuid[], $2::text[]) as moved (complaint_id, name)
+    where dead_letter.reference = 'timer/' || moved.complaint_id || '/' || moved.name
+)
 insert into timer (complaint_id, name, due_at, traceparent)
 select * from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[])
 on conflict (complaint_id, name) do update set due_at = excluded.due_at, traceparent = excluded.traceparent
