@@ -19,7 +19,7 @@ from shared.policy.language.frontend import ConditionRefused, Scope, scope
 from shared.policy.language.loading import Layout
 from shared.policy.language.reads import Read, Recorder
 from shared.policy.language.tree import Node as Tree
-from shared.policy.language.tree import Type
+from shared.policy.language.tree import Type, Variable, walk
 from shared.policy.outcomes import KINDS, Kind, Outcome, ValueRefused, money
 from shared.policy.problems import PolicyRefused, Problem, did_you_mean
 from shared.policy.shape import Document, entry_id, read_shape
@@ -134,7 +134,7 @@ class _Loading:
             self.problems.append(self._at_condition(path, refused))
             return None
         if result and tree.type.kind != result:
-            not_a_test = ConditionRefused(tree.offset, f"a condition must be true or false; this is a {tree.type}")
+            not_a_test = ConditionRefused(tree.offset, f"a condition must be true or false, but this is {tree.type}")
             self.problems.append(self._at_condition(path, not_a_test))
             return None
         errors, warnings = review.review(tree, dict(where.words))
@@ -154,7 +154,6 @@ class _Loading:
                 self._report(path, "a variable holds a value or a list, not a whole message; use its fields")
                 continue
             self._bodies[qualified], names[qualified] = tree, tree.type
-            self._layout.define(qualified, compile_expression(tree, self._layout))
         return names
 
     def _outcomes(self, path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,6 +261,8 @@ class _Loading:
                 self._report(("spec", "tests", index, *path), message)
 
     def _compiled(self, trees: list[Tree], thens: list[dict[str, Any]], default: dict[str, Any]) -> evaluate.Rules:
+        for name in self._used(trees):  # what no rule uses is not read, so its facts may be missing
+            self._layout.define(name, compile_expression(self._bodies[name], self._layout))
         recorder = Recorder(self._layout, self._bodies)
         rules: list[evaluate.Rule] = []
         reads: dict[Read, None] = {}
@@ -271,6 +272,14 @@ class _Loading:
             rules.append(replace(rule, alone=evaluate.combined(default, [rule])))
             reads |= dict.fromkeys(recorder.all_of(tree))
         return evaluate.Rules(self._spec.hit_policy, tuple(rules), default, self._layout, tuple(reads))
+
+    def _used(self, trees: Iterable[Tree]) -> list[str]:
+        """The variables that these conditions need, also through others, in the order of the document."""
+        named = {node.name for tree in trees for node in walk(tree) if isinstance(node, Variable)}
+        for name in reversed(self._bodies):
+            if name in named:
+                named |= {node.name for node in walk(self._bodies[name]) if isinstance(node, Variable)}
+        return [name for name in self._bodies if name in named]
 
     def _settings(self, then: Mapping[str, Any]) -> tuple[evaluate.Setting, ...]:
         found: list[evaluate.Setting] = []

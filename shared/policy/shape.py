@@ -108,7 +108,16 @@ def read_shape(root: Node) -> tuple[Document | None, list[Problem]]:
     try:
         return Document.model_validate(root.plain()), []
     except ValidationError as error:
-        return None, [_problem(root, dict(each)) for each in error.errors(include_url=False)]
+        found: list[dict[str, Any]] = [dict(each) for each in error.errors(include_url=False)]
+        misspelt = {(*e["loc"][:-1], m) for e in found if e["type"] == "extra_forbidden" for m in _meant(e["loc"])}
+        return None, [
+            _problem(root, each) for each in found if each["type"] != "missing" or each["loc"] not in misspelt
+        ]
+
+
+def _meant(path: tuple[int | str, ...]) -> list[str]:
+    """The known key that the unknown one at `path` is probably a misspelling of."""
+    return [key for key in _keys_at(path[:-1]) if did_you_mean(str(path[-1]), [key])]
 
 
 def _problem(root: Node, error: dict[str, Any]) -> Problem:

@@ -28,7 +28,7 @@ from shared.policy.problems import Problem
 
 MAX_CHARACTERS = 256 * 1024
 MAX_DEPTH = 16
-MAX_NODES = 50_000
+MAX_NODES = 20_000
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}")

@@ -56,14 +56,15 @@ _INSTEAD = {
 def admit(text: str, scope: Scope) -> Node:
     """Check the condition and return its tree. Raises ConditionRefused."""
     checked = check(text, scope)
-    return _Reader(checked, scope).read(checked.expr, {}, 1)
+    return _Reader(checked, scope, text).read(checked.expr, {}, 1)
 
 
 class _Reader:
     """One checked expression: types, overloads and places by the id of a node."""
 
-    def __init__(self, checked: Any, scope: Scope) -> None:
+    def __init__(self, checked: Any, scope: Scope, text: str) -> None:
         self._scope = scope
+        self._text = text
         self._types = {entry.key: entry.value for entry in checked.type_map}
         self._overloads = {entry.key: tuple(entry.value.overload_id) for entry in checked.reference_map}
         self._offsets = {entry.key: entry.value for entry in checked.source_info.positions}
@@ -92,7 +93,12 @@ class _Reader:
         raise self._refused(expr, "maps and messages cannot be built; cel-subset/1 has only lists")
 
     def _offset(self, expr: Any) -> int:
-        return int(self._offsets.get(expr.id, 0))
+        """Where the node begins; of an operator, where it stands. The front end gives a function's bracket."""
+        offset = int(self._offsets.get(expr.id, 0))
+        if self._text[offset : offset + 1] == "(":
+            while offset and (self._text[offset - 1].isalnum() or self._text[offset - 1] == "_"):
+                offset -= 1
+        return offset
 
     def _refused(self, expr: Any, message: str) -> ConditionRefused:
         return ConditionRefused(self._offset(expr), message)
@@ -122,8 +128,9 @@ class _Reader:
         raise self._refused(expr, f"'{name}' cannot be used as a value")
 
     def _select(self, expr: Any, entries: dict[str, Entry], depth: int) -> Node:
-        select, offset = expr.select_expr, self._offset(expr)
+        select = expr.select_expr
         of = self.read(select.operand, entries, depth + 1)
+        offset = of.offset
         kind = Type("bool") if select.test_only else self._type(expr)
         node: FactAt | Member
         if isinstance(of, FactAt) and select.field in of.fact.fields:
@@ -132,11 +139,13 @@ class _Reader:
         elif isinstance(of, Entry | Member) and of.fact is not None and select.field in of.fact.fields:
             node = Member(type=kind, offset=offset, of=of, name=select.field, fact=of.fact.fields[select.field])
         else:
-            raise self._refused(expr, f"'.{select.field}' can only follow a fact or the variable of a loop over facts")
+            raise ConditionRefused(
+                offset, f"'.{select.field}' can only follow a fact or the variable of a loop over facts"
+            )
         if not select.test_only:
             return node
         if node.fact.many:
-            raise self._refused(expr, "a list is always present; ask for its size()")
+            raise ConditionRefused(offset, "a list is always present; ask for its size()")
         return Present(type=Type("bool"), offset=offset, of=node)
 
     def _call(self, expr: Any, entries: dict[str, Entry], depth: int) -> Node:
