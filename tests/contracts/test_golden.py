@@ -20,6 +20,7 @@ from tests.contracts import golden
 from tests.contracts.golden import ID_KEY, Golden
 from tests.contracts.test_codec import headers_of
 
+SCHEMAS = json_schemas()
 SUBMISSIONS = ("amends.submission.set_aside.v1", "amends.submission.rejected.v1")
 
 
@@ -72,7 +73,7 @@ def test_what_a_later_release_writes_is_read(golden: Golden) -> None:
 
 @named(golden.of_kind("today", "older"))
 def test_the_data_fit_the_published_schema(golden: Golden) -> None:
-    schema = json.loads(json_schemas()[f"{golden.type}.json"])
+    schema = json.loads(SCHEMAS[f"{golden.type}.json"])
     validator = jsonschema_rs.validator_for(schema, validate_formats=True)
     assert [str(error) for error in validator.iter_errors(golden.data)] == []
 
