@@ -1,0 +1,39 @@
+"""CPU time and memory of processes, with all their children."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+import psutil
+
+
+class Meter:
+    """CPU seconds by name, of the processes below `roots` (name -> process id). `read` gives totals since `__init__`."""
+
+    def __init__(self, roots: Mapping[str, int]) -> None:
+        self._roots = dict(roots)
+        self._last: dict[str, dict[int, float]] = {name: {} for name in roots}
+        self._start = self._totals()
+
+    def read(self) -> dict[str, float]:
+        """CPU seconds (user and system) since this meter was made."""
+        now = self._totals()
+        return {name: now[name] - self._start[name] for name in now}
+
+    def _totals(self) -> dict[str, float]:
+        # A child that has ended keeps the last value that was seen: PostgreSQL's workers come and go.
+        for name, root in self._roots.items():
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(root)
+                for each in (process, *process.children(recursive=True)):
+                    with contextlib.suppress(psutil.Error):
+                        times = each.cpu_times()
+                        self._last[name][each.pid] = times.user + times.system
+        return {name: sum(seen.values()) for name, seen in self._last.items()}
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of one process, in megabytes (10^6 bytes)."""
+    rss: int = psutil.Process(pid).memory_info().rss
+    return rss / 1e6

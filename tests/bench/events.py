@@ -1,0 +1,139 @@
+"""Real events for the benchmark, made by the services' own domains and by the fold of the versioned save itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+from services.escalation import handlers as escalation
+from services.escalation.app import POLICY as ESCALATION_POLICY
+from services.followup import handlers as followup
+from services.followup.app import POLICY as FOLLOWUP_POLICY
+from services.intake import handlers as intake
+from services.intake.adapters import ADAPTERS
+from services.intake.store import Accepted
+from services.intake.submissions import Delivery, Rejection
+from services.records import handlers as records
+from shared.clock import utc_now
+from shared.contracts import ids
+from shared.contracts.codec import decode
+from shared.contracts.envelope import Event, Undecodable
+from shared.policy.document import load_policy
+from shared.policy.evaluate import Policy
+from shared.postgres.fold import Decide, Fold, from_event
+from shared.postgres.inputs import Input, Outgoing, Row, Work
+from shared.telemetry import tracing
+from tests.bench.samples import Samples
+
+SOURCE = "bench"
+CONTENT_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the services made of some complaints: their events as they go to Kafka, and the rows they end with."""
+
+    complaints: list[Outgoing]
+    escalations: list[Outgoing]
+    followups: list[Outgoing]
+    rows: dict[str, dict[UUID, Row[Any]]]
+
+
+class Maker:
+    """Makes complaints and their events, with one id key."""
+
+    def __init__(self, id_key: bytes) -> None:
+        self.id_key = id_key
+        self.intake = intake.Handlers(None, id_key, None)  # type: ignore[arg-type]  # only `decide` is used
+        self.escalation = escalation.Handlers(policy_of("escalation", ESCALATION_POLICY))
+        self.followup = followup.Handlers(policy_of("followup", FOLLOWUP_POLICY))
+        self.records = records.Handlers(id_key)
+
+    def deliveries(
+        self, samples: Samples, first: int, count: int, *, per_delivery: int = 1
+    ) -> Iterator[list[Accepted]]:
+        """Submissions as intake's HTTP route accepts them, one list a delivery."""
+        for number in range(first, first + count, per_delivery):
+            size = min(per_delivery, first + count - number)
+            body = samples.item(number) if per_delivery == 1 else samples.items(number, size)
+            delivery = Delivery(ids.time_ordered_id(), SOURCE, utc_now(), CONTENT_TYPE, {}, body)
+            carrier = tracing.begin_request(None, "POST").carrier
+            accepted = []
+            for place, item in enumerate(ADAPTERS["canonical"].read(delivery)):
+                if isinstance(item, Rejection):
+                    raise TypeError(f"a sample is not canonical: {item.field} {item.reason}")
+                complaint_id = ids.complaint_id(self.id_key, SOURCE, item.identity.record_id)
+                accepted.append(
+                    Accepted(delivery, "canonical", carrier.traceparent, place, item.identity, complaint_id)
+                )
+            yield accepted
+
+    def submissions(self, samples: Samples, first: int, count: int) -> list[Input]:
+        """The inputs of intake's normalizing, one a complaint."""
+        inputs = []
+        for accepted in self.deliveries(samples, first, count):
+            for one in accepted:
+                item = ADAPTERS["canonical"].read(one.delivery)[one.item]
+                inputs.append(
+                    Input(
+                        kind="submission",
+                        subject=one.complaint_id,
+                        body=intake.Normal(item, one.delivery, one.item),  # type: ignore[arg-type]
+                        reference=f"{one.delivery.id}/{one.item}",
+                        carrier=tracing.parse(one.traceparent),
+                        causation_id=f"{one.delivery.id}/{one.item}",
+                        correlation_id=str(one.complaint_id),
+                    )
+                )
+        return inputs
+
+    def fold(self, service: str, decide: Decide[Any], inputs: Sequence[Input]) -> Work[Any]:
+        """What one save of `service` works out of inputs about new complaints."""
+        return Fold(service, self.id_key, decide, Work(now=utc_now()), {}).run({}, inputs)
+
+    def make(self, samples: Samples, first: int, count: int) -> Made:
+        """Complaints `first` to `first + count`, through all four services."""
+        taken = self.fold("intake", self.intake.decide, self.submissions(samples, first, count))
+        received = read_back(taken.outgoing)
+        decided = self.fold("escalation", self.escalation.decide, [from_event(event) for event in received])
+        both = received + read_back(decided.outgoing)
+        planned = self.fold("followup", self.followup.decide, [from_event(event) for event in both])
+        everything = both + read_back(planned.outgoing)
+        recorded = self.fold("records", self.records.decide, [from_event(event) for event in everything])
+        rows = {"intake": taken.rows, "escalation": decided.rows, "followup": planned.rows, "records": recorded.rows}
+        return Made(taken.outgoing, decided.outgoing, planned.outgoing, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An outgoing event in the shape in which aiokafka hands it to a reader."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+def as_records(outgoing: Sequence[Outgoing]) -> list[Record]:
+    return [Record(o.topic, 0, n, o.key, o.value, tuple(o.headers)) for n, o in enumerate(outgoing)]
+
+
+def read_back(outgoing: Sequence[Outgoing]) -> list[Event]:
+    """Outgoing events as the next service reads them."""
+    events = []
+    for record in as_records(outgoing):
+        event = decode(record, record.topic)
+        if isinstance(event, Undecodable):
+            raise TypeError(f"an event that was just made cannot be read: {event.reason}")
+        events.append(event)
+    return events
+
+
+def policy_of(service: str, name: str) -> Policy:
+    """The default policy of a service."""
+    return load_policy((files(f"services.{service}") / "policy" / name).read_text(encoding="utf-8"), origin=name)

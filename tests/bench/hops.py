@@ -1,0 +1,161 @@
+"""Each service's hop at full speed: its inputs are there already, then one real process works them off."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import orjson
+
+from services.intake import store
+from shared.contracts.topics import topics_read_by
+from tests.bench.bed import ROOT, Bed, bed, tell
+from tests.bench.cost import resident_mb
+from tests.bench.events import Maker
+from tests.bench.samples import Samples
+from tests.harness.cluster import Cluster
+
+EVERY_S = 0.1
+STALLED_S = 20.0
+CHUNK = 2_000
+HANDLED = "amends_events_handled_total"
+SENT = "amends_relay_events_sent_total"
+SUBMISSIONS = "amends_submissions_total"
+Seed = Callable[[Bed, str], Awaitable[None]]
+
+
+async def limit(cluster: Cluster, folder: Path, *, events: int, rounds: int = 3) -> dict[str, Any]:
+    """The raw passthrough on the same bytes, best and median of some rounds."""
+    tell(f"limit: {events} events, {rounds} rounds")
+    async with bed(cluster, folder) as made:
+        maker, samples = Maker(made.id_key), Samples("limit")
+        for first in range(0, events, CHUNK):
+            work = maker.fold(
+                "intake", maker.intake.decide, maker.submissions(samples, first, min(CHUNK, events - first))
+            )
+            await made.send(work.outgoing)
+        results = []
+        for _ in range(rounds):
+            results.append(await _passthrough(made, events))
+    middle = median(result["events_s"] for result in results)
+    found = next(result for result in results if result["events_s"] == middle) if rounds % 2 else results[0]
+    return {**found, "rounds": [round(result["events_s"]) for result in results]}
+
+
+async def _passthrough(made: Bed, events: int) -> dict[str, Any]:
+    command = [
+        sys.executable, "-m", "tests.bench.passthrough", made.cluster.kafka_bootstrap,
+        made.prefix + "complaints", made.prefix + "escalations", str(events),
+    ]  # fmt: skip
+    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, timeout=120)
+    if done.returncode:
+        raise RuntimeError(f"the passthrough failed:\n{done.stderr.decode()[-2000:]}")
+    result: dict[str, Any] = orjson.loads(done.stdout)
+    return result
+
+
+async def hop(
+    cluster: Cluster, folder: Path, service: str, *, events: int, seed: Seed | None = None, wrapper: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Events a second of one service, its transactions and what it sends included."""
+    async with bed(cluster, folder) as made:
+        if seed is not None:
+            await seed(made, service)
+        expected, emitted = await preload(made, service, events)
+        conn = await made.connect(service)
+        await conn.execute("checkpoint")
+        await conn.close()
+        tell(f"hop: {service}, {expected} events")
+        made.start(service, wrapper=wrapper)
+        result = await _follow(made, service, expected, emitted)
+        result["rss_mb"] = round(resident_mb(made.children[service].pid), 1)
+        await made.stop()
+    return result
+
+
+async def preload(made: Bed, service: str, events: int) -> tuple[int, int]:
+    """Put about `events` inputs before a service. Returns how many they are and how many events will follow from them."""
+    maker, samples = Maker(made.id_key), Samples(f"hop-{service}")
+    topics = topics_read_by(service)
+    complaints = events // max(1, len(topics))
+    tell(f"hop: {service}, making {complaints} complaints")
+    if service == "intake":
+        await _fill_inbox(made, maker, samples, complaints)
+        return complaints, complaints
+    expected = emitted = 0
+    waiting = []
+    for first in range(0, complaints, CHUNK):
+        new = maker.make(samples, first, min(CHUNK, complaints - first))
+        written = {"complaints": new.complaints, "escalations": new.escalations, "followups": new.followups}
+        inputs = [event for topic in topics for event in written[topic]]
+        expected += len(inputs)
+        emitted += len(written.get(f"{service}s", ()))
+        waiting.append(inputs)
+    for inputs in waiting:
+        await made.send(inputs)
+    return expected, emitted
+
+
+async def _fill_inbox(made: Bed, maker: Maker, samples: Samples, count: int) -> None:
+    conn = await made.connect("intake")
+    await conn.execute("set synchronous_commit = off")
+    batch: list[Any] = []
+    for accepted in maker.deliveries(samples, 0, count):
+        batch += accepted
+        if len(batch) >= CHUNK:
+            async with conn.transaction():
+                await store.store(conn, batch)
+            batch = []
+    if batch:
+        async with conn.transaction():
+            await store.store(conn, batch)
+    await conn.close()
+
+
+async def _follow(made: Bed, service: str, expected: int, emitted: int) -> dict[str, Any]:
+    """Watch a service work off `expected` inputs; the rate between the first and the last reading in between."""
+    meter = made.meter()
+    readings: list[tuple[float, float, dict[str, float]]] = []
+    moved = time.monotonic()
+    done = 0.0
+    while done < expected:
+        await asyncio.sleep(EVERY_S)
+        handled, sent, submissions = await asyncio.to_thread(made.counter, service, HANDLED, SENT, SUBMISSIONS)
+        if service == "intake":
+            handled = submissions
+        # Worked off is what is saved and, where something follows from it, sent.
+        now = min(handled, sent * expected / emitted) if emitted else handled
+        if now > done or not readings:
+            moved = time.monotonic()
+        done = now
+        readings.append((time.perf_counter(), done, meter.read()))
+        made.check(service)
+        if time.monotonic() - moved > STALLED_S:
+            raise RuntimeError(
+                f"{service} stands still at {done:.0f} of {expected}; its log: {made.children[service].log}"
+            )
+    return _between(readings, expected, service)
+
+
+def _between(readings: Sequence[tuple[float, float, dict[str, float]]], expected: int, service: str) -> dict[str, Any]:
+    started = next(number for number, reading in enumerate(readings) if reading[1] > 0)
+    # The last reading stands some time after the end: without it, unless there are too few.
+    ended = len(readings) - 2 if len(readings) - started > 8 else len(readings) - 1
+    (t0, n0, cpu0), (t1, n1, cpu1) = readings[started], readings[ended]
+    if n1 <= n0:
+        raise RuntimeError(f"{service} worked off {expected} events between two readings: take more")
+    seconds, count = t1 - t0, n1 - n0
+    cpu = {name: (cpu1[name] - cpu0[name]) / count * 1e6 for name in cpu1}
+    return {
+        "events_s": round(count / seconds, 1),
+        "cpu_us": round(cpu.pop(service), 1),
+        **{f"{name}_cpu_us": round(value, 1) for name, value in cpu.items()},
+        "busy": round((cpu1[service] - cpu0[service]) / seconds, 2),
+        "events": expected,
+    }
