@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from importlib.resources import files
 
+from pydantic import TypeAdapter
+
 from services.escalation import api
 from services.escalation.domain import EscalationState
 from services.escalation.handlers import SERVICE, Handlers
@@ -23,13 +25,14 @@ def build(base: Base) -> Parts:
     """Wire the parts together; nothing connects yet."""
     text = (files("services.escalation") / "policy" / POLICY).read_text(encoding="utf-8")
     handlers = Handlers(load_policy(text, origin=POLICY))
+    state = TypeAdapter(EscalationState)
     handlers.saves = Saves(
         service=SERVICE,
         pool=base.pool,
         relay=base.relay,
         id_key=base.settings.id_key_bytes(),
-        read=EscalationState.model_validate_json,
-        write=EscalationState.model_dump_json,
+        read=state.validate_json,
+        write=lambda value: state.dump_json(value).decode(),
         decide=handlers.decide,
         dead_letter_check=Limit(base.settings.dead_letter_limit).check,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,15 +22,14 @@ _CLOCKS: tuple[tuple[ClockName, str], ...] = (
 )
 
 
-class EscalationState(BaseModel):
+@dataclass(frozen=True, slots=True)
+class EscalationState:
     """What escalation knows and has decided of a complaint."""
 
-    model_config = ConfigDict(frozen=True)
-
-    facts: ComplaintFacts = ComplaintFacts()
+    facts: ComplaintFacts = field(default_factory=ComplaintFacts)
     tier: int | None = None
     clocks: tuple[Clock, ...] = ()
-    remedy_authority: dict[str, str] = {}
+    remedy_authority: dict[str, str] = field(default_factory=dict)
     # What the contact centre reported before the complaint itself arrived.
     reported: StatusReported | None = None
 
@@ -65,10 +65,10 @@ def on_event(state: S | None, data: EventData, at: datetime, policy: Policy) -> 
         case ContactAdded(contact=contact):
             return _wrote_again(before, contact, at, policy)
         case ReplySent(contact=contact):
-            return Decision(before.model_copy(update={"facts": before.facts.after_reply(contact.occurred_at)}))
+            return Decision(replace(before, facts=before.facts.after_reply(contact.occurred_at)))
         case StatusReported():
             if before.facts.received_at is None:
-                return Decision(before.model_copy(update={"reported": data}))
+                return Decision(replace(before, reported=data))
             return _reported(before, data)
         case _:
             return Decision(before)
@@ -95,7 +95,7 @@ def on_command(state: S | None, command: Resolve | Close, now: datetime) -> Deci
 
 
 def _received(before: S, contact: Contact, at: datetime, policy: Policy) -> Decision[S]:
-    known = before.model_copy(update={"facts": before.facts.after_contact(contact), "reported": None})
+    known = replace(before, facts=before.facts.after_contact(contact), reported=None)
     after, decision = _decide(known, at, policy, ComplaintReceived.TYPE)
     if before.reported is None:
         return Decision(after, (decision,))
@@ -105,7 +105,7 @@ def _received(before: S, contact: Contact, at: datetime, policy: Policy) -> Deci
 
 def _wrote_again(before: S, contact: Contact, at: datetime, policy: Policy) -> Decision[S]:
     """A new contact may raise the tier; and it reopens what was thought to be solved."""
-    after = before.model_copy(update={"facts": before.facts.after_contact(contact)})
+    after = replace(before, facts=before.facts.after_contact(contact))
     events: tuple[EventData, ...] = ()
     if after.facts.status != "open":
         reopened = _change(after, "open", contact.occurred_at, by="customer", reason="the customer wrote again")
@@ -130,7 +130,7 @@ def _reported(before: S, reported: StatusReported) -> Decision[S]:
 
 def _change(before: S, status: Status, at: datetime, *, by: str, **why: Any) -> Decision[S]:
     changed = StatusChanged(status=status, previous=before.facts.status, by=by, occurred_at=at, **why)
-    return Decision(before.model_copy(update={"facts": before.facts.after_status(status, at)}), (changed,))
+    return Decision(replace(before, facts=before.facts.after_status(status, at)), (changed,))
 
 
 def _decide(before: S, as_of: datetime, policy: Policy, trigger: str) -> tuple[S, DecisionMade]:
@@ -156,5 +156,5 @@ def _decide(before: S, as_of: datetime, policy: Policy, trigger: str) -> tuple[S
         trigger=trigger,
         as_of=as_of,
     )
-    update = {"tier": decision.tier, "clocks": decision.clocks, "remedy_authority": decision.remedy_authority}
-    return before.model_copy(update=update), decision
+    decided = S(before.facts, decision.tier, decision.clocks, decision.remedy_authority, before.reported)
+    return decided, decision

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.escalation import domain
-from services.escalation.domain import Close, EscalationState, Resolve
+from services.escalation.domain import EscalationState
 from shared.contracts.codec import read_data
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
@@ -33,7 +33,7 @@ class Handlers:
         await save_batch(self.saves, [from_record(record) for record in records])
 
     def decide(self, state: EscalationState | None, item: Input, now: datetime) -> Decision[EscalationState] | Refused:
-        if isinstance(item.body, Resolve | Close):
+        if item.kind == "command":
             return domain.on_command(state, item.body, now)
         event: Event = item.body
         model = EVENTS.get(event.type)

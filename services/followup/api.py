@@ -28,7 +28,11 @@ def routes(pool: Pool, keys: Authenticator) -> Router:
             state = await store.find(conn, complaint_id)
         if state is None:
             raise Problem(404, "No such complaint", "Follow-up knows no complaint with this id.")
-        planned = state.model_dump(mode="json", include={"update", "check_in"})
-        return {"complaint_id": str(complaint_id), "status": state.facts.status, **planned}
+        return {
+            "complaint_id": str(complaint_id),
+            "status": state.facts.status,
+            "update": state.update,
+            "check_in": state.check_in,
+        }
 
     return router

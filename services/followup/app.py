@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from importlib.resources import files
 
+from pydantic import TypeAdapter
+
 from services.followup import api
 from services.followup.domain import FollowUpState
 from services.followup.handlers import SERVICE, Handlers
@@ -24,13 +26,14 @@ def build(base: Base) -> Parts:
     """Wire the parts together; nothing connects yet."""
     text = (files("services.followup") / "policy" / POLICY).read_text(encoding="utf-8")
     handlers = Handlers(load_policy(text, origin=POLICY))
+    state = TypeAdapter(FollowUpState)
     handlers.saves = Saves(
         service=SERVICE,
         pool=base.pool,
         relay=base.relay,
         id_key=base.settings.id_key_bytes(),
-        read=FollowUpState.model_validate_json,
-        write=FollowUpState.model_dump_json,
+        read=state.validate_json,
+        write=lambda value: state.dump_json(value).decode(),
         decide=handlers.decide,
         dead_letter_check=Limit(base.settings.dead_letter_limit).check,
     )

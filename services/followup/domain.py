@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 
 from shared.calendar import durations
 from shared.contracts.complaints import ComplaintReceived, ContactAdded, ReplySent
@@ -28,10 +29,9 @@ UPDATE, CHECK_IN = "update", "check_in"
 _UPDATES: dict[str, UpdateKind] = {"progress_update": "progress_update", "holding_response": "holding_response"}
 
 
-class Planned(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Planned:
     """A contact that is planned: number `number` of its sort, with the cadence it came from."""
-
-    model_config = ConfigDict(frozen=True)
 
     number: int
     kind: str
@@ -40,12 +40,11 @@ class Planned(BaseModel):
     every: str | None = None
 
 
-class FollowUpState(BaseModel):
+@dataclass(frozen=True, slots=True)
+class FollowUpState:
     """What follow-up knows of a complaint, and what it has planned. No text and no identifiers of the customer."""
 
-    model_config = ConfigDict(frozen=True)
-
-    facts: ComplaintFacts = ComplaintFacts()
+    facts: ComplaintFacts = field(default_factory=ComplaintFacts)
     updates: int = 0
     check_ins: int = 0
     update: Planned | None = None
@@ -61,14 +60,14 @@ def on_event(state: S | None, data: EventData, at: datetime, policy: Policy) -> 
     match data:
         case ComplaintReceived(contact=contact) | ContactAdded(contact=contact):
             first = before.facts.received_at is None
-            after = before.model_copy(update={"facts": before.facts.after_contact(contact)})
+            after = replace(before, facts=before.facts.after_contact(contact))
             # Whoever is planned to hear from us still does; a first contact, or a more serious one, makes a new plan.
             return _plan(after, at, policy, "the customer wrote again") if first or after.update else Decision(after)
         case ReplySent(contact=contact):
-            after = before.model_copy(update={"facts": before.facts.after_reply(contact.occurred_at)})
+            after = replace(before, facts=before.facts.after_reply(contact.occurred_at))
             return _move_update(after, contact.occurred_at, policy) if after.update else Decision(after)
         case StatusChanged():
-            after = before.model_copy(update={"facts": before.facts.after_status(data.status, data.occurred_at)})
+            after = replace(before, facts=before.facts.after_status(data.status, data.occurred_at))
             if after.facts.received_at is None:
                 return Decision(after)
             return _plan(after, at, policy, f"the complaint is {data.status}")
@@ -84,7 +83,7 @@ def on_timer(state: S | None, due: Due, now: datetime, policy: Policy) -> Decisi
         event = CheckInDue(
             number=planned.number, kind=planned.kind, due_at=planned.due_at, fired_at=now, channel=planned.channel
         )  # fmt: skip
-        return Decision(before.model_copy(update={"check_in": None}), (event,))
+        return Decision(replace(before, check_in=None), (event,))
     if due.name == UPDATE and before.update is not None:
         return _update_due(before, before.update, now, policy)
     return Decision(before)
@@ -96,12 +95,12 @@ def _update_due(before: S, planned: Planned, now: datetime, policy: Policy) -> D
     kind = _UPDATES.get(result.outcome["action"])
     if kind is None:
         cancelled = UpdateCancelled(number=planned.number, reason=f"the policy now says {result.outcome['action']}")
-        return Decision(before.model_copy(update={"update": None}), (cancelled,))
+        return Decision(replace(before, update=None), (cancelled,))
     event = UpdateDue(
         number=planned.number, kind=kind, due_at=planned.due_at, fired_at=now, channel=planned.channel,
         policy=citation(policy, result),
     )  # fmt: skip
-    after = before.model_copy(update={"update": None, "facts": before.facts.after_reply(now)})
+    after = replace(before, update=None, facts=before.facts.after_reply(now))
     following = _next_update(after, now, policy, result)
     return Decision(following.state, (event, *following.events), following.timers)
 
@@ -115,11 +114,11 @@ def _plan(before: S, at: datetime, policy: Policy, why: str) -> Decision[S]:
     cancel: list[str] = []
     if before.check_in is not None and before.facts.status in ("open", "waiting"):
         events.append(CheckInCancelled(number=before.check_in.number, reason=why))
-        after = after.model_copy(update={"check_in": None})
+        after = replace(after, check_in=None)
         cancel.append(CHECK_IN)
     if before.update is not None and action not in _UPDATES:
         events.append(UpdateCancelled(number=before.update.number, reason=why))
-        after = after.model_copy(update={"update": None})
+        after = replace(after, update=None)
         cancel.append(UPDATE)
     further: Decision[S] = Decision(after)
     if action in _UPDATES and (after.update is None or after.update.every != result.outcome.get("every")):
@@ -145,7 +144,7 @@ def _next_update(before: S, at: datetime, policy: Policy, result: PolicyResult) 
         number=number, kind=kind, due_at=planned.due_at, channel=planned.channel, policy=citation(policy, result)
     )  # fmt: skip
     return Decision(
-        before.model_copy(update={"updates": number, "update": planned}), (event,), (Timer(UPDATE, planned.due_at),)
+        replace(before, updates=number, update=planned), (event,), (Timer(UPDATE, planned.due_at),)
     )
 
 
@@ -166,7 +165,7 @@ def _next_check_in(before: S, at: datetime, policy: Policy, result: PolicyResult
         number=number, kind=planned.kind, due_at=due_at, channel=planned.channel, policy=citation(policy, result)
     )  # fmt: skip
     return Decision(
-        before.model_copy(update={"check_ins": number, "check_in": planned}), (event,), (Timer(CHECK_IN, due_at),)
+        replace(before, check_ins=number, check_in=planned), (event,), (Timer(CHECK_IN, due_at),)
     )
 
 

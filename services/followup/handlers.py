@@ -8,7 +8,7 @@ from datetime import datetime
 from services.followup import domain
 from services.followup.domain import FollowUpState
 from shared.contracts.codec import read_data
-from shared.contracts.decision import Decision, Due, Refused
+from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
 from shared.contracts.topics import EVENTS
 from shared.policy.evaluate import Policy
@@ -31,7 +31,7 @@ class Handlers:
         await save_batch(self.saves, [from_record(record) for record in records])
 
     def decide(self, state: FollowUpState | None, item: Input, now: datetime) -> Decision[FollowUpState] | Refused:
-        if isinstance(item.body, Due):
+        if item.kind == "timer":
             return domain.on_timer(state, item.body, now, self._policy)
         event: Event = item.body
         model = EVENTS.get(event.type)

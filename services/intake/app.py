@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from pydantic import TypeAdapter
+
 from services.intake import api
 from services.intake.domain import IntakeState
 from services.intake.handlers import SERVICE, Handlers
@@ -19,13 +21,14 @@ def build(base: Base) -> Parts:
     """Wire the parts together; nothing connects yet."""
     id_key = base.settings.id_key_bytes()
     handlers = Handlers(base.pool, id_key, base.progress)
+    state = TypeAdapter(IntakeState)
     handlers.saves = Saves(
         service=SERVICE,
         pool=base.pool,
         relay=base.relay,
         id_key=id_key,
-        read=IntakeState.model_validate_json,
-        write=IntakeState.model_dump_json,
+        read=state.validate_json,
+        write=lambda value: state.dump_json(value).decode(),
         decide=handlers.decide,
         also=handlers.settle,
         dead_letter_check=Limit(base.settings.dead_letter_limit).check,

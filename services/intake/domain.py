@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import datetime
-
-from pydantic import BaseModel, ConfigDict
 
 from services.intake.submissions import (
     ContactSubmission,
@@ -34,10 +33,9 @@ OUTCOMES: dict[str, str] = {
 }
 
 
-class IntakeState(BaseModel):
+@dataclass(frozen=True, slots=True)
+class IntakeState:
     """What intake knows of a complaint: whether its first contact was received, and how much came since."""
-
-    model_config = ConfigDict(frozen=True)
 
     received: bool = False
     contacts: int = 0
@@ -52,12 +50,12 @@ def decide(
     before = state or IntakeState()
     match submission:
         case ContactSubmission(contact=contact):
-            after = before.model_copy(update={"received": True, "contacts": before.contacts + 1})
+            after = replace(before, received=True, contacts=before.contacts + 1)
             return Decision(
                 after, (ContactAdded(contact=contact) if before.received else ComplaintReceived(contact=contact),)
             )
         case ReplySubmission(contact=contact):
-            return Decision(before.model_copy(update={"replies": before.replies + 1}), (ReplySent(contact=contact),))
+            return Decision(replace(before, replies=before.replies + 1), (ReplySent(contact=contact),))
         case StatusSubmission():
             reported = StatusReported(
                 source=submission.source,
@@ -69,7 +67,7 @@ def decide(
                 reason=submission.reason,
                 raw=_raw(submission.identity.sha256, delivery, item),
             )
-            return Decision(before.model_copy(update={"statuses": before.statuses + 1}), (reported,))
+            return Decision(replace(before, statuses=before.statuses + 1), (reported,))
         case SetAside():
             set_aside = SubmissionSetAside(
                 source=submission.source,

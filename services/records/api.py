@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -40,7 +41,7 @@ def routes(pool: Pool, keys: Authenticator) -> Router:
         shown = [_event(row["idx"], bytes(row["payload"]), row["recorded_at"]) for row in rows[:limit]]
         return {
             "complaint_id": str(complaint_id),
-            **state.model_dump(mode="json"),
+            **asdict(state),
             "timeline": shown,
             "next": rows[limit]["idx"] if len(rows) > limit else None,
         }

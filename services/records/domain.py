@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 
 from shared.contracts.codec import BadData, read_data
 from shared.contracts.decision import Decision
@@ -12,10 +13,9 @@ from shared.contracts.envelope import Event
 from shared.contracts.escalations import DecisionMade, StatusChanged
 
 
-class RecordState(BaseModel):
+@dataclass(frozen=True, slots=True)
+class RecordState:
     """A summary, folded by sequence. It can be rebuilt from the ledger at any time."""
-
-    model_config = ConfigDict(frozen=True)
 
     events: int = 0
     status: str = "open"
@@ -27,16 +27,12 @@ class RecordState(BaseModel):
 def on_event(state: RecordState | None, event: Event, now: datetime) -> Decision[RecordState]:
     """Every event is recorded, of unknown type or with data that do not fit their type too."""
     before = state or RecordState()
-    update = {
-        "events": before.events + 1,
-        "first_event_at": before.first_event_at or event.time,
-        "last_event_at": event.time,
-    }
+    status, tier = before.status, before.tier
     try:
         if event.type == StatusChanged.TYPE:
-            update["status"] = read_data(StatusChanged, event.data).status
+            status = read_data(StatusChanged, event.data).status
         elif event.type == DecisionMade.TYPE:
-            update["tier"] = read_data(DecisionMade, event.data).tier
+            tier = read_data(DecisionMade, event.data).tier
     except BadData:
-        return Decision(before.model_copy(update=update))
-    return Decision(before.model_copy(update=update))
+        pass  # recorded all the same; the summary stays as it was
+    return Decision(RecordState(before.events + 1, status, tier, before.first_event_at or event.time, event.time))

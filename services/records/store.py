@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import TypeAdapter
+
 from services.records import ledger
 from services.records.domain import RecordState
 from shared.contracts.envelope import Event
@@ -20,6 +22,7 @@ select leaf.idx, payload.payload, payload.recorded_at from ledger_leaf as leaf
 join ledger_payload as payload using (idx)
 where leaf.complaint_id = $1 and leaf.idx >= $2 order by leaf.idx limit $3
 """
+_STATE = TypeAdapter(RecordState)
 STATE = "select state from complaint_state where complaint_id = $1"
 COUNTS = "select service, event_type, count(*) as events from ledger_payload group by 1, 2 order by 1, 2"
 SIZE = "select size, (select count(*) from ledger_leaf) as leaves from ledger_head"
@@ -49,7 +52,7 @@ async def timeline(
     """The summary of a complaint and its ledger rows from index `start`, in ledger order."""
     state: str | None = await conn.fetchval(STATE, complaint_id)
     rows = await conn.fetch(TIMELINE, complaint_id, start, limit)
-    return None if state is None else RecordState.model_validate_json(state), list(rows)
+    return None if state is None else _STATE.validate_json(state), list(rows)
 
 
 async def ledger_counts(conn: Connection) -> dict[str, Any]:

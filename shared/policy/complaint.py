@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 
 from shared.contracts.complaints import Contact
 from shared.contracts.escalations import PolicyCitation, Status
 from shared.policy.evaluate import Policy, PolicyResult
 
 
-class ComplaintFacts(BaseModel):
+@dataclass(frozen=True, slots=True)
+class ComplaintFacts:
     """What conditions can read about a complaint: no text and no identifiers of the customer. Times are UTC."""
-
-    model_config = ConfigDict(frozen=True)
 
     received_at: AwareDatetime | None = None
     last_contact_at: AwareDatetime | None = None
@@ -31,27 +31,26 @@ class ComplaintFacts(BaseModel):
     def after_contact(self, contact: Contact) -> Self:
         """With what a contact of the customer says. A later one can make things more serious, never less."""
         preference = contact.customer.contact_preference
-        return self.model_copy(
-            update={
-                "received_at": self.received_at or contact.received_at,
-                "last_contact_at": contact.received_at,
-                "severity": max(self.severity, contact.severity),
-                "category": self.category if contact.category == "other" else contact.category,
-                "tags": tuple(dict.fromkeys((*self.tags, *contact.tags))) if self.tags else contact.tags,
-                "channel": self.channel if self.received_at else contact.channel,
-                "contact_preference": self.contact_preference if preference == "any" else preference,
-                "vulnerable": self.vulnerable or bool(contact.customer.support_needs),
-            }
+        return replace(
+            self,
+            received_at=self.received_at or contact.received_at,
+            last_contact_at=contact.received_at,
+            severity=max(self.severity, contact.severity),
+            category=self.category if contact.category == "other" else contact.category,
+            tags=tuple(dict.fromkeys((*self.tags, *contact.tags))) if self.tags else contact.tags,
+            channel=self.channel if self.received_at else contact.channel,
+            contact_preference=self.contact_preference if preference == "any" else preference,
+            vulnerable=self.vulnerable or bool(contact.customer.support_needs),
         )
 
     def after_reply(self, at: datetime) -> Self:
         """With the fact that the customer heard from us."""
-        return self.model_copy(update={"last_contact_at": at})
+        return replace(self, last_contact_at=at)
 
     def after_status(self, status: Status, at: datetime) -> Self:
         """With a new status. Reopened means open again with the same clocks, and resolved no longer."""
         resolved_at = at if status == "resolved" else self.resolved_at if status == "closed" else None
-        return self.model_copy(update={"status": status, "resolved_at": resolved_at})
+        return replace(self, status=status, resolved_at=resolved_at)
 
     def as_of(self, time: datetime) -> dict[str, Any]:
         """In the form that policies take, for a decision at `time`."""
