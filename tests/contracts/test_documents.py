@@ -19,7 +19,8 @@ from shared.contracts.envelope import SERVICES
 from shared.contracts.json_schema import json_schemas
 from shared.contracts.topics import EVENTS, FLOWS, RETENTION_MS, topics_read_by
 from tests.contracts import golden
-from tests.contracts.test_golden import event_of, headers_of
+from tests.contracts.test_codec import headers_of
+from tests.contracts.test_golden import event_of
 
 SCHEMAS = json_schemas()
 DOCUMENT: dict[str, Any] = YAML(typ="safe", pure=True).load(asyncapi())
