@@ -17,10 +17,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
 import random
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -53,11 +55,15 @@ from tests.delivery.parts import (
     states_of,
     subject_number,
 )
+from tests.harness.cluster import fresh_database, running_cluster
 
 COMPLAINTS = 10
 CLIENTS = 6
 SPEED = 60
-DRAIN_S = 20.0
+# Far more than a run takes (two seconds): only one that is stuck gets there.
+ANSWER_S, DRAIN_S = 120.0, 60.0
+REPLAY_ROUNDS = 20
+LANES = 3
 
 
 class Process:
@@ -107,12 +113,12 @@ class Process:
         committed = world.committed[self.service]
         position = dict(committed)
         while True:
-            if r.random() < 0.03:  # a rebalance: back to what is committed, or a little further
+            if world.chaos and r.random() < 0.03:  # a rebalance: back to what is committed, or a little further
                 position = {topic: max(0, offset - r.randrange(20)) for topic, offset in committed.items()}
             topic = r.choice(READS[self.service])
             batch = world.kafka.read(topic, position[topic], r.randrange(1, 12))
             if not batch:
-                await asyncio.sleep(0.003)
+                await asyncio.sleep(0.01)
                 continue
             await save_batch(self.replica.saves, batch)
             position[topic] += len(batch)
@@ -142,6 +148,13 @@ class UnreliableSender(ListSender):
             raise KafkaTimeoutError
 
 
+_world: ContextVar[World] = ContextVar("world")
+
+
+async def _at_failpoint(name: str) -> None:
+    await _world.get().at(name)
+
+
 class World:
     """One run: the replicas, the clients, and the books that the checker believes."""
 
@@ -165,18 +178,17 @@ class World:
         async with contextlib.AsyncExitStack() as stack:
             self._conn = await asyncpg.connect(self._dsn)
             stack.push_async_callback(self._conn.close)
+            _world.set(self)  # every task that begins from here on meets this world's faults
             for service in SERVICES:
                 pools = [await make_pool(self._dsn, service=service, max_size=6) for _ in range(2)]
                 for pool in pools:
                     stack.callback(pool.terminate)
                 self._processes[service] = [Process(self, service, pool) for pool in pools]
-            failpoints.arm(self._at)
-            stack.callback(failpoints.arm, None)
             stack.callback(self._stop)
             killer = asyncio.ensure_future(self._kill_connections())
             stack.callback(killer.cancel)
             try:
-                await asyncio.wait_for(asyncio.gather(*(self._client(number) for number in range(CLIENTS))), 2 * DRAIN_S)
+                await asyncio.wait_for(asyncio.gather(*(self._client(number) for number in range(CLIENTS))), ANSWER_S)
             except TimeoutError:
                 return [*self.problems, "the clients got no answers"]
             self._add_garbage()
@@ -192,7 +204,8 @@ class World:
     def _all(self) -> list[Process]:
         return [process for both in self._processes.values() for process in both]
 
-    async def _at(self, name: str) -> None:
+    async def at(self, name: str) -> None:
+        """A failpoint was reached: crash, lose the answer, or be slow."""
         if self.chaos:
             x = self.random.random()
             if x < self._crash_rate:
@@ -264,21 +277,22 @@ class World:
 
     async def _drained(self) -> bool:
         """Let everything come to rest; then fix the poison, replay the dead letters, and let it come to rest again."""
-        deadline = time.monotonic() + DRAIN_S
-        while time.monotonic() < deadline and len(self.problems) < 10:
+        deadline, rounds = time.monotonic() + DRAIN_S, 0
+        while time.monotonic() < deadline and rounds < REPLAY_ROUNDS and len(self.problems) < 10:
             await asyncio.sleep(0.05)
             if await self._at_rest():
                 parked = await self._parked()
                 if not parked:
                     return True
                 self.faulty.on = False
+                rounds += 1
                 for service, letter_id in parked:
                     process = self.random.choice(self._processes[service])
                     await asyncio.wait([process.spawn(dead_letters.replay(process.replica.saves, letter_id))])
         return False
 
     async def _at_rest(self) -> bool:
-        for service, offsets in self.committed.items():
+        for offsets in self.committed.values():
             if any(offset < self.kafka.length(topic) for topic, offset in offsets.items()):
                 return False
         for service in SERVICES:
@@ -361,10 +375,33 @@ class World:
 
 
 @contextlib.contextmanager
-def fast_loops() -> Any:
-    """The loops' own pauses, in step with the fast time."""
-    with mock.patch.object(relay, "SWEEP_EVERY_S", 0.03), mock.patch.object(timers, "LONGEST_SLEEP_S", 0.02):
-        yield
+def conditions(mutant: str | None) -> Iterator[None]:
+    """What holds for all runs of this process: failpoints armed, loops in step with the fast time, the mutant if any."""
+    failpoints.arm(_at_failpoint)
+    try:
+        with (
+            mock.patch.object(relay, "SWEEP_EVERY_S", 0.08),
+            mock.patch.object(timers, "LONGEST_SLEEP_S", 0.05),
+            MUTANTS[mutant]() if mutant else contextlib.nullcontext(),
+        ):
+            yield
+    finally:
+        failpoints.arm(None)
+
+
+async def simulate(dsn: str, seed: int, count: int, name: str = "") -> list[str]:
+    """One run in the given database, whose tables are emptied, under `conditions`. Returns what is wrong."""
+    started = time.monotonic()
+    await empty(dsn)
+    world = World(dsn, seed, count)
+    wrong = await world.run()
+    complaints, escalations = (len(world.kafka.topics[topic]) for topic in ("complaints", "escalations"))
+    print(
+        f"seed {seed}{name}: {len(world.acknowledged)} commands, {world.crashes} crashes, {complaints} + {escalations} records, "
+        f"{time.monotonic() - started:.1f} s: {f'{len(wrong)} WRONG {wrong[:3]}' if wrong else 'right'}",
+        flush=True,
+    )
+    return wrong
 
 
 async def empty(dsn: str) -> None:
@@ -380,19 +417,26 @@ async def empty(dsn: str) -> None:
         await conn.close()
 
 
-async def simulate(dsn: str, seed: int, count: int, mutant: str | None = None) -> list[str]:
-    """One run in the given database, whose tables are emptied. Returns what is wrong."""
+async def simulate_all(
+    dsns: Sequence[str], seeds: Sequence[int], count: int, *, mutant: str | None = None, until_wrong: bool = False,
+    within_s: float = float("inf"),
+) -> dict[int, list[str]]:  # fmt: skip
+    """Runs the seeds, as many at a time as there are databases, and begins none after `within_s`.
+
+    Returns by seed what is wrong.
+    """
     started = time.monotonic()
-    await empty(dsn)
-    with fast_loops(), MUTANTS[mutant]() if mutant else contextlib.nullcontext():
-        world = World(dsn, seed, count)
-        wrong = await world.run()
-    print(
-        f"seed {seed}{f' mutant {mutant}' if mutant else ''}: {len(world.acknowledged)} commands, {world.crashes} crashes, "
-        f"{ {topic: len(log) for topic, log in world.kafka.topics.items()} } records, "
-        f"{time.monotonic() - started:.1f} s: {len(wrong)} wrong {wrong[:3]}",
-        flush=True,
-    )
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # asyncpg complains of connections that we kill
+    left = list(reversed(seeds))
+    wrong: dict[int, list[str]] = {}
+
+    async def lane(dsn: str) -> None:
+        while left and not (until_wrong and any(wrong.values())) and time.monotonic() < started + within_s:
+            seed = left.pop()
+            wrong[seed] = await simulate(dsn, seed, count, f" mutant {mutant}" if mutant else "")
+
+    with conditions(mutant):
+        await asyncio.gather(*(lane(dsn) for dsn in dsns))
     return wrong
 
 
@@ -406,17 +450,23 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--runs", type=int, default=1, help="run this many seeds, from SEED on")
     parser.add_argument("--mutant", choices=sorted(MUTANTS), help="break the protocol in this way: the run must fail")
     given = parser.parse_args(arguments)
-    from tests.harness.cluster import fresh_database, running_cluster
+    seeds = range(given.seed, given.seed + given.runs)
+    with running_cluster() as cluster, contextlib.ExitStack() as stack:
+        dsns = [stack.enter_context(fresh_database(cluster)) for _ in range(min(LANES, given.runs))]
+        with quiet():
+            wrong = asyncio.run(simulate_all(dsns, seeds, given.commands, mutant=given.mutant))
+            return int(any(wrong.values()))
 
-    quiet()
-    with running_cluster() as cluster, fresh_database(cluster) as dsn:
-        runs = range(given.seed, given.seed + given.runs)
-        return int(any([asyncio.run(simulate(dsn, seed, given.commands, given.mutant)) for seed in runs]))
 
-
-def quiet() -> None:
-    """Crashes are the point here: no log lines about them."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No log lines about crashes: they are the point here."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 if __name__ == "__main__":
