@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import secrets
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,24 +15,22 @@ from deploy.local.processes import Child, plain_environment
 from deploy.local.readiness import await_ready, free_port
 from deploy.topics import create_topics
 from shared.config import KafkaSettings
-from shared.contracts.envelope import SERVICES
-from shared.http.keys import mint
+from shared.http.keys import KeyRecord, digest, mint
+from shared.http.scopes import SCOPES, SERVICES
 from shared.postgres import api_keys
 from shared.postgres.migrate import migrate
 
-SCOPES = {
-    "intake": ("intake:write", "ops"),
-    "escalation": ("cases:read", "cases:write", "ops"),
-    "followup": ("cases:read", "cases:write", "ops"),
-    "records": ("cases:read", "ops"),
-}
-"""What a key of each service may be allowed to do."""
 START_SECONDS = 60.0
 
 
 def new_id_key() -> str:
     """A fresh AMENDS_ID_KEY."""
     return secrets.token_hex(32)
+
+
+def new_key(name: str) -> str:
+    """A fresh API key, not stored anywhere yet."""
+    return mint(name, ())[0]
 
 
 @dataclass(frozen=True)
@@ -64,14 +62,22 @@ class Deployment:
 
     async def add_key(self, name: str, services: Iterable[str] = SERVICES) -> str:
         """A new API key that may do everything at `services`; `name` must be free. For intake it is the source's name."""
-        key, record = mint(name, {scope for service in services for scope in SCOPES[service]})
+        key = new_key(name)
+        await self._store(name, key, services, api_keys.add)
+        return key
+
+    async def keep_key(self, name: str, key: str) -> None:
+        """Make `key` the key of `name` at every service, whatever it was before."""
+        await self._store(name, key, SERVICES, api_keys.replace)
+
+    async def _store(self, name: str, key: str, services: Iterable[str], store: Callable[..., Awaitable[None]]) -> None:
         for service in services:
+            record = KeyRecord(key.split("_")[1], digest(key.encode()), name, frozenset(SCOPES[service]))
             conn = await asyncpg.connect(self.database_url, timeout=10, server_settings={"search_path": service})
             try:
-                await api_keys.add(conn, record)
+                await store(conn, record)
             finally:
                 await conn.close()
-        return key
 
 
 class ServiceProcess:

@@ -1,0 +1,66 @@
+"""Escalation's part of the command line: what people decide about a complaint."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Annotated, Any
+
+import typer
+
+from shared.cli.client import AsJson, Client, Key, Url, print_json
+
+app = typer.Typer()
+ComplaintId = Annotated[uuid.UUID, typer.Argument(metavar="ID", help="The complaint's id.", show_default=False)]
+Once = Annotated[
+    str | None,
+    typer.Option(
+        "--idempotency-key", metavar="TEXT", help="The same key again does nothing twice. Default: a new one."
+    ),
+]
+
+
+@app.command(epilog='Example: amends resolve 5a6f2c9e-0d3b-4f6e-9a51-2f1c8e7d6b40 --resolution "Sent a new kettle"')
+def resolve(
+    complaint_id: ComplaintId,
+    resolution: Annotated[str, typer.Option(help="How it was resolved.", show_default=False)],
+    remedy: Annotated[str | None, typer.Option(help="What the customer got.")] = None,
+    once: Once = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that a complaint is resolved, and how. Follow-up plans its check-in from this."""
+    _do(
+        "resolve",
+        complaint_id,
+        {"resolution": resolution, "remedy": remedy},
+        once,
+        Client("escalation", url, key),
+        as_json,
+    )
+
+
+@app.command(epilog="Example: amends close 5a6f2c9e-0d3b-4f6e-9a51-2f1c8e7d6b40")
+def close(
+    complaint_id: ComplaintId,
+    reason: Annotated[str | None, typer.Option(help="Needed when it is not resolved.")] = None,
+    once: Once = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close a complaint."""
+    _do("close", complaint_id, {"reason": reason}, once, Client("escalation", url, key), as_json)
+
+
+def _do(
+    name: str, subject: uuid.UUID, command: dict[str, Any], once: str | None, client: Client, as_json: bool
+) -> None:
+    body = json.dumps({field: value for field, value in command.items() if value is not None}).encode()
+    done = client.post(f"/v1/complaints/{subject}/{name}", body, idempotency_key=once or str(uuid.uuid4()))
+    if as_json:
+        print_json(done)
+        return
+    tier = "" if done.get("tier") is None else f", tier {done['tier']}"
+    typer.echo(f"complaint {subject}: {done['status']}{tier}")

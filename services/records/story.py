@@ -1,0 +1,156 @@
+"""Tells the events of a complaint to a person: for each, what happened in a word or two, and the rest in a line. Pure."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+EXCERPT = 60  # characters of the customer's words
+_CHANNELS = {"email": "e-mail", "web_form": "web form", "in_person": "in person", "voice": "phone", "postal": "letter"}
+
+Data = Mapping[str, Any]
+
+
+class Told(NamedTuple):
+    """`what` in a word or two ("decided"), `text` in a line; a time in it is in the policy's own zone where there is one."""
+
+    what: str
+    text: str
+
+
+def tell(event: Mapping[str, Any]) -> Told:
+    """One event of the timeline that records answers. What is not known is told by its type."""
+    teller = _TELLERS.get(event["type"])
+    told = Told("event", str(event["type"]))
+    if teller is not None:
+        with contextlib.suppress(
+            KeyError, TypeError, ValueError, AttributeError
+        ):  # recorded as it came: it may be anything
+            told = teller(event["data"])
+    # What outsiders have written must not steer a terminal.
+    return Told(told.what, "".join(c if c.isprintable() else " " for c in told.text))
+
+
+def _received(data: Data) -> Told:
+    return Told("received", _contact(data["contact"]))
+
+
+def _wrote_again(data: Data) -> Told:
+    return Told("wrote again", _contact(data["contact"]))
+
+
+def _reply_sent(data: Data) -> Told:
+    contact = data["contact"]
+    return Told("reply sent", f"by {_channel(contact['channel'])}{_excerpt(contact)}")
+
+
+def _contact(contact: Data) -> str:
+    category = contact.get("category", "other")
+    about = [category.replace("_", " ")] if category != "other" else []
+    tags = [tag for tag in contact.get("tags", ()) if tag not in about]
+    parts = [f"by {_channel(contact['channel'])}", *about, *tags, f"severity {contact['severity']}"]
+    return ", ".join(parts) + _excerpt(contact)
+
+
+def _excerpt(contact: Data) -> str:
+    text = " ".join((contact.get("subject") or contact.get("text") or "").split())
+    if not text:
+        return ""
+    return f': "{text if len(text) <= EXCERPT else text[: EXCERPT - 3].rstrip() + "..."}"'
+
+
+def _status_reported(data: Data) -> Told:
+    reason = f": {data['reason']}" if data.get("reason") else ""
+    return Told("status reported", f"{data['status']}, by {data['source']['instance']}{reason}")
+
+
+def _set_aside(data: Data) -> Told:
+    return Told("set aside", str(data["reason"]))
+
+
+def _rejected(data: Data) -> Told:
+    return Told("rejected", str(data["reason"]))
+
+
+def _decided(data: Data) -> Told:
+    raised = f"tier {data['tier']}"
+    if data.get("previous_tier") not in (None, data["tier"]):
+        raised = f"tier {data['previous_tier']} -> {data['tier']}"
+    names = {"acknowledge": "acknowledge", "final_response": "final response"}
+    clocks = [
+        f"{names.get(c['name'], c['name'])} by {_when(c['due_at'], c['zone'])} ({c['target']})" for c in data["clocks"]
+    ]
+    degraded = ["a fact was missing, so the default counts"] if data["policy"].get("degraded") else []
+    return Told("decided", "; ".join([raised, *clocks, *degraded, _by_rule(data["policy"])]))
+
+
+def _status_changed(data: Data) -> Told:
+    status = data["status"]
+    what = "reopened" if status == "open" else status
+    why = data.get("resolution") or data.get("reason")
+    return Told(what, f"by {data['by']}" + (f": {why}" if why else ""))
+
+
+def _update_scheduled(data: Data) -> Told:
+    return Told("update scheduled", f"{_planned(data)}; {_by_rule(data['policy'])}")
+
+
+def _check_in_scheduled(data: Data) -> Told:
+    return Told("check-in scheduled", f"{_planned(data)}; {_by_rule(data['policy'])}")
+
+
+def _update_due(data: Data) -> Told:
+    return Told("update due", _planned(data))
+
+
+def _check_in_due(data: Data) -> Told:
+    return Told("check-in due", _planned(data))
+
+
+def _update_cancelled(data: Data) -> Told:
+    return Told("update cancelled", f"number {data['number']}: {data['reason']}")
+
+
+def _check_in_cancelled(data: Data) -> Told:
+    return Told("check-in cancelled", f"number {data['number']}: {data['reason']}")
+
+
+def _planned(data: Data) -> str:
+    return f"{data['kind'].replace('_', ' ')} {data['number']} by {_channel(data['channel'])}, {_when(data['due_at'], 'UTC')}"
+
+
+def _by_rule(policy: Data) -> str:
+    return f"by {', '.join(policy['rules']) or 'default'} of {policy['id']} version {policy['version']}"
+
+
+def _channel(name: str) -> str:
+    return _CHANNELS.get(name, name.replace("_", " "))
+
+
+def _when(iso: str, zone: str) -> str:
+    try:
+        at = datetime.fromisoformat(iso).astimezone(ZoneInfo(zone))
+    except ZoneInfoNotFoundError:
+        at = datetime.fromisoformat(iso)
+    return f"{at:%a %d %b %H:%M %Z}"
+
+
+_TELLERS: dict[str, Callable[[Data], Told]] = {
+    "amends.complaint.received.v1": _received,
+    "amends.complaint.contact_added.v1": _wrote_again,
+    "amends.complaint.reply_sent.v1": _reply_sent,
+    "amends.complaint.status_reported.v1": _status_reported,
+    "amends.submission.set_aside.v1": _set_aside,
+    "amends.submission.rejected.v1": _rejected,
+    "amends.escalation.decision_made.v1": _decided,
+    "amends.escalation.status_changed.v1": _status_changed,
+    "amends.followup.update_scheduled.v1": _update_scheduled,
+    "amends.followup.update_due.v1": _update_due,
+    "amends.followup.update_cancelled.v1": _update_cancelled,
+    "amends.followup.check_in_scheduled.v1": _check_in_scheduled,
+    "amends.followup.check_in_due.v1": _check_in_due,
+    "amends.followup.check_in_cancelled.v1": _check_in_cancelled,
+}
