@@ -170,9 +170,11 @@ def _next_check_in(before: S, at: datetime, policy: Policy, result: PolicyResult
 
 
 def _channel(state: S, outcome: dict[str, Any]) -> str:
-    """The channel that the policy names; `preferred` is the customer's, or else the one they wrote on."""
+    """The channel that the policy names; `preferred` is the customer's, or else the one they wrote on (`any`: not known)."""
     named: str = outcome.get("channel", "preferred")
     if named != "preferred":
         return named
     facts = state.facts
-    return facts.channel if facts.contact_preference == "any" else facts.contact_preference
+    if facts.contact_preference != "any":
+        return facts.contact_preference
+    return "any" if facts.channel in ("unknown", "api") else facts.channel

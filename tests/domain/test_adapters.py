@@ -200,6 +200,13 @@ def test_any_json_gives_submissions_or_rejections(value: Any) -> None:
         assert isinstance(item, Rejection | ContactSubmission | ReplySubmission | StatusSubmission | SetAside)
 
 
+def test_text_that_grows_by_normalizing_is_cut_and_says_so() -> None:
+    (item,) = read(ITEM | {"text": "\u0958" * 60_000, "subject": "\u0958" * 600})
+    assert isinstance(item, ContactSubmission)
+    assert (len(item.contact.text), item.contact.text_status) == (100_000, "truncated")
+    assert len(item.contact.subject or "") == 998
+
+
 @given(st.text())
 def test_cleaning_keeps_every_printable_character(text: str) -> None:
     cleaned = clean(text)

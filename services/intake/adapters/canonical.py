@@ -41,8 +41,10 @@ from shared.contracts.complaints import (
 )
 
 MAX_ITEMS = 1_000
+MAX_TEXT = 100_000
+MAX_SUBJECT = 998
 Id = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-LongText = Annotated[str, StringConstraints(max_length=100_000)]
+LongText = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 # The sender's wish is not our severity, but it is the best hint until the text is read.
 SEVERITY_OF: dict[str, int] = {"low": 1, "normal": 2, "high": 3, "urgent": 4, "unknown": 2}
 
@@ -83,7 +85,7 @@ class GivenContact(Given):
     author_kind: AuthorKind = "customer"
     customer: GivenCustomer = GivenCustomer()
     on_behalf_of: bool | None = None
-    subject: Annotated[str, StringConstraints(max_length=998)] | None = None
+    subject: Annotated[str, StringConstraints(max_length=MAX_SUBJECT)] | None = None
     text: LongText = Field("", description="The customer's own words, whole.")
     language: Short | None = None
     attachments: Annotated[tuple[Attachment, ...], Field(max_length=100)] = ()
@@ -176,6 +178,7 @@ def _contact(delivery: Delivery, number: int, given: GivenContact, source: Sourc
     if given.record_url is not None:
         source = source.model_copy(update={"record_url": given.record_url})
     customer = given.customer
+    text = clean(given.text)  # which can lengthen it: NFC takes some characters apart
     return Contact(
         source=source,
         message_id=given.message_id,
@@ -190,9 +193,9 @@ def _contact(delivery: Delivery, number: int, given: GivenContact, source: Sourc
             "phones": [Phone(raw=phone) for phone in customer.phones],
         },
         on_behalf_of=given.on_behalf_of,
-        subject=None if given.subject is None else clean(given.subject),
-        text=clean(given.text),
-        text_status="complete" if given.text else "empty",
+        subject=None if given.subject is None else clean(given.subject)[:MAX_SUBJECT],
+        text=text[:MAX_TEXT],
+        text_status="empty" if not text else "complete" if len(text) <= MAX_TEXT else "truncated",
         language=given.language,
         attachments=given.attachments,
         priority=given.priority,
