@@ -136,7 +136,7 @@ class Fold:
             if item.kind == "command" or classify(error) != "defect":
                 raise
             self._park(item, _reason(error))
-            if item.kind != "submission":  # rests on `seen`, or on what cancels the timer
+            if item.kind == "timer":  # so that whoever cancels it at this moment is noticed
                 work.rows[item.subject] = row
             return False
         row.state = decision.state
@@ -152,9 +152,8 @@ class Fold:
         return True
 
     def _park(self, item: Input, reason: str) -> None:
-        if item.reference not in self._parked:
-            self._parked.add(item.reference)
-            self._work.dead.append(dead_letter(item, reason))
+        self._parked.add(item.reference)
+        self._work.dead.append(dead_letter(item, reason))
 
     def _emit(self, row: Row[Any], item: Input, event_type: str, value: bytes, parent: tracing.Carrier) -> None:
         row.sequence += 1
