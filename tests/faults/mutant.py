@@ -1,0 +1,55 @@
+"""Services with one promise broken, so that the tests can show that the checker notices.
+
+`python -m tests.faults.mutant NAME services.X.app` runs that service with the mutation NAME.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import runpy
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+
+def norevision() -> None:
+    """The save ignores the revision: the last one to write wins."""
+    from shared.postgres import saves
+
+    fence = " and old.revision = new.revision"
+    assert fence in saves.UPDATE
+    saves.UPDATE = saves.UPDATE.replace(fence, "")
+
+
+def noseen() -> None:
+    """Events are handled without a look at what was seen before."""
+    from shared.postgres.fold import Fold
+
+    def in_any_order(self: Any, row: Any, item: Any, event: Any) -> None:
+        self._work.rows[item.subject] = row
+        if self._handle(row, item):
+            row.seen[event.service] = max(event.sequence, row.seen.get(event.service, 0))
+
+    assert callable(Fold._in_order)
+    Fold._in_order = in_any_order  # type: ignore[method-assign]
+
+
+def ackfirst() -> None:
+    """Intake acknowledges, then stores."""
+    from services.intake import accept
+
+    commit = accept.Acceptance.accept
+
+    async def acknowledge(self: Any, items: Sequence[Any]) -> list[accept.Answer]:
+        self.later = asyncio.ensure_future(commit(self, items))
+        return ["accepted"] * len(items)
+
+    accept.Acceptance.accept = acknowledge  # type: ignore[method-assign]
+
+
+MUTANTS = {mutation.__name__: mutation for mutation in (norevision, noseen, ackfirst)}
+
+
+if __name__ == "__main__":
+    MUTANTS[sys.argv[1]]()
+    runpy.run_module(sys.argv[2], run_name="__main__")

@@ -1,0 +1,219 @@
+"""What the checker looks at, read from outside: PostgreSQL's tables, Kafka's topics. Shares no code with the services."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+SERVICES = ("intake", "escalation", "followup", "records")
+WRITER = {"complaints": "intake", "escalations": "escalation", "followups": "followup"}
+READERS = {
+    "complaints": ("escalation", "followup", "records"),
+    "escalations": ("followup", "records"),
+    "followups": ("records",),
+}
+MARK = "x-poison"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event, from a topic or from the ledger."""
+
+    id: str
+    type: str
+    service: str
+    subject: str
+    sequence: int
+    time: datetime
+    data: bytes
+    causation_id: str
+
+    def json(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.data)
+        return value
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of a topic. `event` is None where it does not read as one; `poison` is the injector's mark."""
+
+    topic: str
+    partition: int
+    offset: int
+    event: Event | None
+    poison: bool
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    idx: int
+    leaf: bytes
+    leaf_hash: bytes
+    event_id: str
+    complaint_id: str
+    salt: bytes
+    payload: bytes
+    event: Event
+
+
+@dataclass
+class Tables:
+    """One service's delivery tables."""
+
+    sequence: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, dict[str, int]] = field(default_factory=dict)
+    held: set[tuple[str, str, int]] = field(default_factory=set)
+    dead: list[str] = field(default_factory=list)
+    outbox: int = 0
+
+
+@dataclass
+class World:
+    """Everything there is after a run."""
+
+    records: dict[str, list[Record]]
+    ledger: list[LedgerRow]
+    ledger_size: int
+    tables: dict[str, Tables]
+    submissions: list[Any]
+    bodies: dict[str, bytes]
+    timers: dict[tuple[str, str], datetime]
+    by_subject: dict[str, dict[str, list[Event]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.by_subject = defaultdict(lambda: defaultdict(list))
+        for row in self.ledger:
+            self.by_subject[row.event.subject][row.event.service].append(row.event)
+
+
+async def read(dsn: str, bootstrap: str, prefix: str) -> World:
+    """Read it all, once nothing moves any more."""
+    records = {topic: await read_topic(bootstrap, prefix, topic) for topic in (*WRITER, "dead-letters")}
+    conn = await asyncpg.connect(dsn, timeout=10)
+    try:
+        async with conn.transaction(isolation="repeatable_read"):
+            return World(
+                records=records,
+                ledger=[_row(r) for r in await conn.fetch(LEDGER)],
+                ledger_size=await conn.fetchval("select size from records.ledger_head"),
+                tables={service: await _tables(conn, service) for service in SERVICES},
+                submissions=await conn.fetch("select * from intake.submission"),
+                bodies={str(r["id"]): r["body"] for r in await conn.fetch("select id, body from intake.delivery")},
+                timers={
+                    (str(r["complaint_id"]), r["name"]): r["due_at"]
+                    for r in await conn.fetch("select complaint_id, name, due_at from followup.timer")
+                },
+            )
+    finally:
+        await conn.close()
+
+
+LEDGER = """
+select idx, leaf, leaf_hash, event_id, complaint_id, salt, payload, service, event_type, sequence
+from records.ledger_leaf full join records.ledger_payload using (idx) order by idx
+"""
+
+
+def _row(row: Any) -> LedgerRow:
+    head, _, data = row["payload"].partition(b"\n")
+    told = json.loads(head)
+    event = Event(
+        told["id"], told["type"], told["service"], told["subject"], told["sequence"], datetime.fromisoformat(told["time"]),
+        data, told["causation_id"],
+    )  # fmt: skip
+    if (event.service, event.type, event.sequence) != (row["service"], row["event_type"], row["sequence"]):
+        raise AssertionError(f"ledger row {row['idx']}: its columns and its payload name different events")
+    return LedgerRow(
+        row["idx"], row["leaf"], row["leaf_hash"], str(row["event_id"]), str(row["complaint_id"]), row["salt"],
+        row["payload"], event,
+    )  # fmt: skip
+
+
+async def _tables(conn: Any, service: str) -> Tables:
+    tables = Tables()
+    for row in await conn.fetch(f"select complaint_id, sequence, seen from {service}.complaint_state"):
+        tables.sequence[str(row["complaint_id"])] = row["sequence"]
+        tables.seen[str(row["complaint_id"])] = json.loads(row["seen"])
+    tables.held = {
+        (row["service"], str(row["complaint_id"]), row["sequence"])
+        for row in await conn.fetch(f"select service, complaint_id, sequence from {service}.held")
+    }
+    tables.dead = [row["reference"] for row in await conn.fetch(f"select reference from {service}.dead_letter")]
+    tables.outbox = await conn.fetchval(f"select count(*) from {service}.outbox")
+    return tables
+
+
+async def read_topic(bootstrap: str, prefix: str, topic: str) -> list[Record]:
+    """Every record of a topic, in the order of each partition."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, enable_auto_commit=False, max_partition_fetch_bytes=4_194_304
+    )
+    await consumer.start()
+    try:
+        # Without a subscription the client does not know the topic yet.
+        consumer.subscribe([prefix + topic])
+        partitions = await _partitions(consumer, prefix + topic)
+        consumer.unsubscribe()
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        records: list[Record] = []
+        for tp in partitions:
+            await consumer.seek_to_beginning(tp)
+        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
+            for batch in (await consumer.getmany(timeout_ms=500)).values():
+                records += [_record(raw, topic) for raw in batch]
+        return records
+    finally:
+        await consumer.stop()
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+    async with asyncio.timeout(10):
+        while not (numbers := consumer.partitions_for_topic(topic)):
+            await asyncio.sleep(0.05)
+    return [TopicPartition(topic, number) for number in sorted(numbers)]
+
+
+def _record(raw: Any, topic: str) -> Record:
+    return Record(topic, raw.partition, raw.offset, _event(raw), any(name == MARK for name, _ in raw.headers))
+
+
+def _event(raw: Any) -> Event | None:
+    try:
+        headers = {name: value.decode() for name, value in raw.headers}
+        return Event(
+            headers["ce_id"], headers["ce_type"], headers["ce_source"].removeprefix("/amends/"), headers["ce_subject"],
+            int(headers["ce_sequence"]), datetime.fromisoformat(headers["ce_time"]), raw.value,
+            headers.get("ce_causationid", ""),
+        )  # fmt: skip
+    except (KeyError, ValueError, AttributeError):
+        return None
+
+
+async def lag(bootstrap: str, prefix: str) -> int:
+    """How many records the services have not yet committed, of all topics and groups together."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    await admin.start()
+    await consumer.start()
+    try:
+        missing = 0
+        partitions = [TopicPartition(prefix + topic, p) for topic in WRITER for p in range(6)]
+        ends = await consumer.end_offsets(partitions)
+        for service in ("escalation", "followup", "records"):
+            done = await admin.list_consumer_group_offsets(f"{prefix}amends-{service}")
+            for tp, end in ends.items():
+                if service in READERS[tp.topic.removeprefix(prefix)]:
+                    missing += end - max(0, done[tp].offset if tp in done else 0)
+        return missing
+    finally:
+        await consumer.stop()
+        await admin.close()

@@ -1,0 +1,26 @@
+"""Nothing accepted is lost and nothing is done twice, whatever is killed, frozen or away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+
+from deploy.local.stack import LocalStack
+from tests.faults import run
+from tests.faults.chaos import SERVICES
+
+
+def test_every_kind_of_fault_under_load(stack: LocalStack) -> None:
+    """AMENDS_FAULTS_SEED repeats a run. `python -m tests.faults.run` does the same by hand, for longer."""
+    seed = int(os.environ.get("AMENDS_FAULTS_SEED", random.randrange(10**6)))
+    outcome = asyncio.run(run.run(stack, seed=seed, seconds=50))
+    print(outcome.text())
+    assert not outcome.findings, outcome.text()
+    for fault in ("SIGKILL", "SIGSTOP"):
+        assert all(outcome.faults[f"{fault} {about}"] for about in (*SERVICES, "Kafka")), outcome.text()
+    assert outcome.submissions > 500
+    # While Kafka was away for 20 s, every request was accepted at its first try, and soon.
+    assert len(outcome.down_s) > 100, outcome.text()
+    assert outcome.down_tries == 1, outcome.text()
+    assert sorted(outcome.down_s)[int(len(outcome.down_s) * 0.99)] < 2.0, outcome.text()
