@@ -76,7 +76,11 @@ def reconcile(
     Ends with 1 and the difference otherwise. Under load something is always on its way: choose a quiet moment.
     """
     clients = {service: Client(service, key=key) for service in SERVICES}
-    balance = settle(lambda service: clients[service].get("/v1/reconciliation"), wait)
+
+    def still(differences: tuple[str, ...]) -> None:
+        typer.echo(f"waiting up to {wait:g} s: {'; '.join(differences)}", err=True)
+
+    balance = settle(lambda service: clients[service].get("/v1/reconciliation"), wait, still)
     if as_json:
         print_json(balance.as_json())
     else:
@@ -85,15 +89,20 @@ def reconcile(
     raise typer.Exit(1 if balance.differences else 0)
 
 
-def settle(ask: Ask, wait_s: float) -> Balance:
-    """Count until all adds up, or nothing on its way arrives within `wait_s` seconds."""
-    deadline = time.monotonic() + wait_s
+def settle(ask: Ask, wait_s: float, still: Callable[[tuple[str, ...]], None] = lambda _: None) -> Balance:
+    """Count until all adds up, at most `wait_s` seconds. `still` is told once what it waits for, after a second."""
+    began = time.monotonic()
+    told = False
     while True:
         # Readers first: what a writer emits meanwhile then counts as on its way, never as too much.
         counts = {service: ask(service) for service in ("records", "followup", "escalation", "intake")}
         balance = compare(counts)
-        if not balance.differences or time.monotonic() >= deadline:
+        passed = time.monotonic() - began
+        if not balance.differences or passed >= wait_s:
             return balance
+        if passed > 1.0 and not told:
+            told = True
+            still(balance.differences)
         time.sleep(ASK_EVERY_S)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import textwrap
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ STEP_SECONDS = 30.0
 ASK_EVERY_S = 0.05
 IN_ONE_REQUEST = 8
 WIDE = 150
+WHAT_WIDTH, MIN_TEXT = 19, 30
 RESOLUTION = "Refunded the kettle, stopped its sale, and a named colleague stays in touch about the injury"
 DECIDED = "amends.escalation.decision_made.v1"
 UPDATE_SCHEDULED = "amends.followup.update_scheduled.v1"
@@ -140,12 +142,12 @@ class _Way:
             self._line(at, max(0.0, (at - cause).total_seconds() * 1000), told.what, told.text, event["trace_id"])
 
     def _line(self, at: datetime, latency_ms: float | None, what: str, text: str, trace_id: str | None) -> None:
-        trace = trace_id or ""
-        if self._screen.width < WIDE:
-            trace = trace[:8]
         local, latency = at.astimezone(), "" if latency_ms is None else f"+{latency_ms:.0f} ms"
-        line = Text(f"  {local:%H:%M:%S}.{local.microsecond // 1000:03d} {latency:>8}  ")
-        line.append(f"{what:<19}", "bold").append(f" {text}")
-        if trace:
-            line.append(f"  trace {trace}", "dim")
-        self._screen.say(line)
+        head = f"  {local:%H:%M:%S}.{local.microsecond // 1000:03d} {latency:>8}  "
+        if trace_id:
+            text += f"  trace {trace_id if self._screen.width >= WIDE else trace_id[:8]}"
+        indent = len(head) + WHAT_WIDTH + 1
+        folded = textwrap.wrap(text, max(MIN_TEXT, self._screen.width - indent)) if self._screen.is_terminal else [text]
+        self._screen.say(Text(head).append(f"{what:<{WHAT_WIDTH}}", "bold").append(f" {folded[0]}"))
+        for line in folded[1:]:
+            self._screen.say(" " * indent + line)

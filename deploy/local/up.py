@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -36,22 +37,19 @@ def run(data: Path, *, once: bool) -> int:
 def _run(screen: Screen, data: Path, *, once: bool) -> int:
     began = time.monotonic()
     screen.say(f"Starting Amends; its data are in {_short(data)}")
-    with screen.starting() as progress:
-        amends = LocalAmends(data, progress, lambda sentence: screen.say(sentence, "yellow"))
-        amends.__enter__()
-    try:
+    with contextlib.ExitStack() as running:
+        with screen.starting() as progress:
+            amends = running.enter_context(LocalAmends(data, progress, lambda news: screen.say(news, "yellow")))
         screen.say(f"Ready after {time.monotonic() - began:.1f} s\n")
         shown = demo.play(screen, amends.noted, logs=data / "logs")
         if once:
             return 0
-        _tell_what_next(screen, amends, shown)
         try:
+            _tell_what_next(screen, amends, shown)
             signal.pause()
         except Interrupted:
             screen.say("\nstopping; a second Ctrl-C ends it at once")
-        return 0
-    finally:
-        amends.__exit__(None, None, None)
+    return 0
 
 
 def _tell_what_next(screen: Screen, amends: LocalAmends, complaint_id: str) -> None:

@@ -98,4 +98,4 @@ def _problem(content: Any) -> str:
         return ""
     fields = "; ".join(f"{each['field']}: {each['reason']}" for each in content.get("errors", ()))
     detail = " ".join(part for part in (content.get("detail", ""), fields) if part)
-    return f"{content['title']}. {detail}".strip()
+    return f"{content['title']}. {detail[:1].upper()}{detail[1:]}".strip()
