@@ -19,7 +19,7 @@ from shared import failpoints
 from shared.contracts.codec import decode, read_data
 from shared.contracts.decision import Decision, Due, Refused, Timer
 from shared.contracts.envelope import EventData
-from shared.postgres.fold import from_record
+from shared.postgres.fold import Decide, from_record
 from shared.postgres.inputs import Input, Outgoing, Work
 from shared.postgres.migrate import migrations_of
 from shared.postgres.pool import Connection, Pool
@@ -123,7 +123,7 @@ class ListSender:
         pass
 
 
-def decide_for(service: str, faulty: Faulty) -> Callable[[State | None, Input, datetime], Decision[State] | Refused]:
+def decide_for(service: str, faulty: Faulty) -> Decide[State]:
     """A domain that remembers all it handles; intake passes everything on, escalation answers and sets timers."""
 
     def decide(state: State | None, item: Input, now: datetime) -> Decision[State] | Refused:
@@ -178,7 +178,7 @@ class Replica:
 
     def __init__(
         self, service: str, pool: Pool, sender: Any, faulty: Faulty, *, also: Also | None = None,
-        limit: Callable[[Connection, int], Awaitable[None]] | None = None,
+        limit: Callable[[Connection, int], Awaitable[None]] | None = None, decide: Decide[State] | None = None,
     ) -> None:  # fmt: skip
         self.service = service
         self.pool = pool
@@ -197,7 +197,7 @@ class Replica:
             id_key=ID_KEY,
             read=State.model_validate_json,
             write=State.model_dump_json,
-            decide=decide_for(service, faulty),
+            decide=decide or decide_for(service, faulty),
             also=and_also,
             dead_letter_check=limit,
         )
