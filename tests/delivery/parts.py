@@ -185,7 +185,8 @@ class Replica:
         self.relay = Relay(service=service, pool=pool, sender=sender, progress=Progress())
 
         async def and_also(conn: Connection, work: Work[Any]) -> None:
-            if any(faulty.hits("sql", service, token_of(item)[1]) for item, _ in work.handled):
+            tokens = [token_of(item)[1] for item, _ in work.handled if item.kind != "command"]
+            if any(faulty.hits("sql", service, token) for token in tokens):
                 await conn.execute("select 1 / 0")
             if also is not None:
                 await also(conn, work)
