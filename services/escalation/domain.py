@@ -95,7 +95,7 @@ def on_command(state: S | None, command: Resolve | Close, now: datetime) -> Deci
 
 
 def _received(before: S, contact: Contact, at: datetime, policy: Policy) -> Decision[S]:
-    known = replace(before, facts=before.facts.after_contact(contact), reported=None)
+    known = S(before.facts.after_contact(contact), before.tier, before.clocks, before.remedy_authority)
     after, decision = _decide(known, at, policy, ComplaintReceived.TYPE)
     if before.reported is None:
         return Decision(after, (decision,))

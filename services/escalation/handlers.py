@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
+
+from prometheus_client import Counter
 
 from services.escalation import domain
 from services.escalation.domain import EscalationState
@@ -20,6 +23,11 @@ from shared.postgres.saves import Saves
 from shared.telemetry import metrics
 
 SERVICE = "escalation"
+
+
+@cache
+def _decisions(policy: str, version: int, rule: str) -> Counter:
+    return metrics.DECISIONS.labels(SERVICE, policy, str(version), rule)
 
 
 class Handlers:
@@ -43,5 +51,5 @@ class Handlers:
         for data in decision.events:
             if isinstance(data, DecisionMade):
                 for rule in data.policy.rules or ("default",):
-                    metrics.DECISIONS.labels(SERVICE, data.policy.id, str(data.policy.version), rule).inc()
+                    _decisions(data.policy.id, data.policy.version, rule).inc()
         return decision

@@ -75,11 +75,14 @@ def add(start: datetime, duration: Duration, zone: str) -> datetime:
     if duration.amount == 0:
         return start
     tz = zone_info(zone)
-    wall = start.astimezone(tz).replace(tzinfo=None) + timedelta(days=duration.amount)
-    due = wall.replace(tzinfo=tz).astimezone(UTC)  # fold=0: the first pass of a time shown twice
-    if due.astimezone(tz).replace(tzinfo=None) == wall:
-        return due
-    return _end_of_gap(wall, tz)
+    local = start.astimezone(tz)
+    due = (local + timedelta(days=duration.amount)).replace(fold=0)  # in wall time; the first pass of a time shown twice
+    offset = due.utcoffset()
+    if offset == due.replace(fold=1).utcoffset():  # no clock change near
+        return due.astimezone(UTC)
+    wall = due.replace(tzinfo=None)
+    first = due.astimezone(UTC)
+    return first if first.astimezone(tz).replace(tzinfo=None) == wall else _end_of_gap(wall, tz)
 
 
 def _end_of_gap(wall: datetime, tz: ZoneInfo) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -52,10 +52,10 @@ class BadData(ValueError):
 
 def encode_headers(
     *,
-    event_id: UUID,
+    event_id: UUID | str,
     event_type: str,
     service: str,
-    subject: UUID,
+    subject: UUID | str,
     sequence: int,
     time: datetime,
     causation_id: str,
@@ -69,7 +69,7 @@ def encode_headers(
         ("ce_id", str(event_id).encode()),
         ("ce_type", event_type.encode()),
         ("ce_source", f"{SOURCE_PREFIX}{service}".encode()),
-        ("ce_time", time.astimezone(UTC).isoformat().encode()),
+        ("ce_time", _instant(time)),
         ("ce_subject", str(subject).encode()),
         ("ce_sequence", b"%d" % sequence),
         ("ce_causationid", causation_id.encode()),
@@ -80,6 +80,12 @@ def encode_headers(
     if tracestate:
         headers.append(("tracestate", tracestate.encode()))
     return headers
+
+
+@lru_cache(maxsize=8)
+def _instant(time: datetime) -> bytes:
+    # All events of one save have the same time.
+    return time.astimezone(UTC).isoformat().encode()
 
 
 def decode(record: KafkaRecord, topic: str) -> Event | Undecodable:

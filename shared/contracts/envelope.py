@@ -31,8 +31,7 @@ class Position(NamedTuple):
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event as it was read: the envelope parsed, the data still the bytes that came.
 
     `service` wrote it as number `sequence` about `subject` (1, 2, 3... without gaps per service and subject).

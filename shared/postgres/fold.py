@@ -29,14 +29,15 @@ MAX_EVENT_BYTES = 2_000_000
 
 def from_event(event: Event) -> Input:
     """An event of another service as an input."""
+    event_id = str(event.id)
     return Input(
         kind="event",
         subject=event.subject,
         body=event,
         reference=f"{event.service}/{event.subject}/{event.sequence}",
         carrier=tracing.Carrier(event.traceparent, event.tracestate) if event.traceparent else None,
-        causation_id=str(event.id),
-        correlation_id=event.correlation_id or str(event.id),
+        causation_id=event_id,
+        correlation_id=event.correlation_id or event_id,
         event=event,
     )
 
@@ -116,11 +117,8 @@ class Fold:
     def _handle(self, row: Row[Any], item: Input) -> bool:
         """True when the input was decided. An input that cannot be is parked, and what comes behind it is held."""
         work = self._work
-        span = tracing.begin_process(
-            item.carrier, item.kind if item.event is None else item.event.position.topic, group=self._service,
-            event_type="" if item.event is None else item.event.type, event_id=item.causation_id,
-            complaint_id=str(item.subject),
-        )  # fmt: skip
+        subject = str(item.subject)
+        span = self._span(item, subject)
         try:
             decision = self._decide(row.state, item, work.now)
             if isinstance(decision, Refused):
@@ -142,7 +140,7 @@ class Fold:
         row.state = decision.state
         work.rows[item.subject] = row
         for event, value in zip(decision.events, data, strict=True):
-            self._emit(row, item, event.TYPE, value, span.carrier)
+            self._emit(row, item, subject, event.TYPE, value, span.carrier)
         for timer in decision.timers:
             work.timers[(item.subject, timer.name)] = (timer, span.carrier.traceparent)
         for name in decision.cancel:
@@ -155,17 +153,28 @@ class Fold:
         self._parked.add(item.reference)
         self._work.dead.append(dead_letter(item, reason))
 
-    def _emit(self, row: Row[Any], item: Input, event_type: str, value: bytes, parent: tracing.Carrier) -> None:
+    def _span(self, item: Input, subject: str) -> tracing.ProcessSpan:
+        event = item.event
+        if event is None:
+            return tracing.begin_process(
+                item.carrier, item.kind, group=self._service, event_type="", event_id="", complaint_id=subject
+            )
+        return tracing.begin_process(
+            item.carrier, event.position.topic, group=self._service, partition=event.position.partition,
+            offset=event.position.offset, event_type=event.type, event_id=item.causation_id, complaint_id=subject,
+        )  # fmt: skip
+
+    def _emit(
+        self, row: Row[Any], item: Input, subject: str, event_type: str, value: bytes, parent: tracing.Carrier
+    ) -> None:
         row.sequence += 1
-        event_id = ids.event_id(self._id_key, self._service, item.subject, row.sequence)
-        carrier = tracing.creation(
-            parent, self._topic, event_type=event_type, event_id=str(event_id), complaint_id=str(item.subject)
-        )
+        event_id = str(ids.event_id(self._id_key, self._service, item.subject, row.sequence))
+        carrier = tracing.creation(parent, self._topic, event_type=event_type, event_id=event_id, complaint_id=subject)
         headers = encode_headers(
             event_id=event_id,
             event_type=event_type,
             service=self._service,
-            subject=item.subject,
+            subject=subject,
             sequence=row.sequence,
             time=self._work.now,
             causation_id=item.causation_id,
@@ -181,9 +190,7 @@ class Fold:
             parked_at=self._work.now,
         )  # fmt: skip
         notice_id = ids.keyed_id(self._id_key, "dead-letter", self._service, dead.reference)
-        carrier = tracing.creation(
-            None, DEAD_LETTERS, event_type=notice.TYPE, event_id=str(notice_id), complaint_id=""
-        )
+        carrier = tracing.creation(None, DEAD_LETTERS, event_type=notice.TYPE, event_id=str(notice_id), complaint_id="")
         headers = encode_headers(
             event_id=notice_id,
             event_type=notice.TYPE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 from shared.contracts.decision import Decision, Refused, Timer
@@ -16,8 +16,7 @@ S = TypeVar("S")
 Kind = Literal["event", "timer", "submission", "command"]
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(NamedTuple):
     """One thing to handle about one complaint (`subject`).
 
     `body` is what the domain sees. `event` is set when the input comes from another service: it alone has a sequence,
@@ -44,8 +43,7 @@ class Row(Generic[S]):
     state: S | None
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """One event on its way to Kafka: exactly the bytes that the outbox row holds."""
 
     topic: str

@@ -44,8 +44,23 @@ from shared.telemetry.recording import Recorder, active, setup, shutdown
 from shared.telemetry.spans import ATTRIBUTES, ProcessSpan, Value, allowed
 
 __all__ = [
-    "ATTRIBUTES", "Carrier", "active", "ProcessSpan", "begin_process", "begin_request", "creation", "current", "fire",
-    "is_sampled", "parse", "send", "setup", "shutdown", "span_id_of", "trace_id_of", "use",
+    "ATTRIBUTES",
+    "Carrier",
+    "ProcessSpan",
+    "active",
+    "begin_process",
+    "begin_request",
+    "creation",
+    "current",
+    "fire",
+    "is_sampled",
+    "parse",
+    "send",
+    "setup",
+    "shutdown",
+    "span_id_of",
+    "trace_id_of",
+    "use",
 ]  # fmt: skip
 
 
@@ -91,6 +106,8 @@ def begin_process(
     A timer, a command or a submission is handled the same way but is no message: give it an empty `event_type`.
     `started_ns` is the time since the epoch when it began, if not now.
     """
+    if carrier is not None and active() is None and VALID(carrier.traceparent):
+        return ProcessSpan(carrier)  # not recorded: what comes of it hangs where this would have hung
     own, recorder = _pass_on(carrier)
     if recorder is None:
         return ProcessSpan(own)
