@@ -12,12 +12,13 @@ from typing import Any
 import orjson
 
 from deploy.local.processes import interrupts
-from tests.bench import hops, sampler
+from tests.bench import hops, sampler, whole_way
 from tests.bench.bed import SERVICES, servers, tell
 from tests.bench.parts import parts
 from tests.bench.report import table
 
-PARTS = ("limit", "hops", "parts")
+PARTS = ("limit", "hops", "whole_way", "rss", "parts")
+QUICK_S = 6.0
 EXAMPLES = """\
 examples:
   python -m tests.bench                                    everything
@@ -40,6 +41,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--profile", action="store_true", help="run the hops under a sampling profiler, and show where the time goes"
     )
+    parser.add_argument(
+        "--seconds", type=float, default=20.0, help="how long the whole way must hold its rate (default 20; quick 6)"
+    )
     parser.add_argument("--quick", action="store_true", help="little data: a first look, in less than 90 seconds")
     parser.add_argument("--json", metavar="FILE", help="write the results there, too")
     given = parser.parse_args()
@@ -60,7 +64,7 @@ async def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if set(wanted) <= {"parts"}:
         return results
     with servers() as cluster:
-        if not given.profile:
+        if not given.profile and {"limit", "hops"} & set(wanted):
             limit = await hops.limit(cluster, folder, events=given.events)
             results |= {"limit": round(limit["events_s"], 1), "limit_detail": limit}
         if "hops" in wanted:
@@ -75,6 +79,15 @@ async def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
                     results.setdefault("profile", {})[service] = sampler.top(profile, hop["events"])
                 else:
                     hop["ratio"] = round(hop["events_s"] / results["limit"], 3)
+        if "whole_way" in wanted or "rss" in wanted:
+            short = given.quick or "whole_way" not in wanted
+            ways, memory = await whole_way.whole_way(
+                cluster,
+                folder,
+                seconds=min(given.seconds, QUICK_S) if short else given.seconds,
+                probe_s=3.0 if short else 8.0,
+            )
+            results |= ({"whole_way": ways} if "whole_way" in wanted else {}) | {"rss_mb": memory}
     return results
 
 

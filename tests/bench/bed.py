@@ -60,6 +60,7 @@ class Bed:
     key: str = ""
     children: dict[str, Child] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
+    helpers: list[Child] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -132,6 +133,15 @@ class Bed:
         self.children[service] = child
         return child
 
+    def run_module(self, module: str, *arguments: str, name: str) -> Child:
+        """Start one of the benchmark's own modules as a process that ends with this one, and by itself."""
+        child = Child(
+            name, [sys.executable, "-m", module, *arguments], folder=self.folder, env=self.environment, cwd=ROOT
+        )
+        child.start()
+        self.helpers.append(child)
+        return child
+
     async def ready(self, service: str) -> None:
         """Wait until the service answers that it is ready."""
         await self._until(service, lambda: self.get(service, "/readyz")[0] == 200)
@@ -172,9 +182,9 @@ class Bed:
                 sums[name] += float(line.rpartition(" ")[2])
         return tuple(sums.values())
 
-    def meter(self) -> Meter:
-        """Counts CPU time of the services, and of Kafka and PostgreSQL where they are children of this process."""
-        roots = {service: child.pid for service, child in self.children.items() if child.alive}
+    def meter(self, **more: int) -> Meter:
+        """Counts CPU time of the services, of `more` (process ids), and of Kafka and PostgreSQL where this process runs them."""
+        roots = {service: child.pid for service, child in self.children.items() if child.alive} | more
         stack = self.cluster.stack
         if stack is not None:
             roots |= {"kafka": stack.kafka.child.pid, "postgres": stack.postgres.child.pid}
@@ -196,7 +206,7 @@ async def bed(cluster: Cluster, folder: Path) -> AsyncIterator[Bed]:
         try:
             yield made
         finally:
-            for child in made.children.values():
+            for child in (*made.helpers, *made.children.values()):
                 child.kill()
             with contextlib.suppress(Exception):
                 await made.drop_topics()

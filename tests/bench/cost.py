@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping
 
 import psutil
@@ -31,6 +32,25 @@ class Meter:
                         times = each.cpu_times()
                         self._last[name][each.pid] = times.user + times.system
         return {name: sum(seen.values()) for name, seen in self._last.items()}
+
+
+class Machine:
+    """How busy the whole machine was since `__init__`: what others used says how far a measurement can be trusted."""
+
+    def __init__(self) -> None:
+        self._start = self._now()
+
+    def read(self, ours: float) -> dict[str, float]:
+        """Cores, on average: busy for others than us (`ours`: CPU seconds of what is measured), idle, waiting for a disk."""
+        at, own, busy, idle, waits = (now - start for now, start in zip(self._now(), self._start, strict=True))
+        cores = {"others": busy - own - ours, "idle": idle, "disk_wait": waits}
+        return {name: round(max(0.0, seconds / at), 2) for name, seconds in cores.items()}
+
+    def _now(self) -> tuple[float, float, float, float, float]:
+        t = psutil.cpu_times()
+        waits = getattr(t, "iowait", 0.0)
+        busy = sum(t) - t.idle - waits - getattr(t, "guest", 0.0) - getattr(t, "guest_nice", 0.0)
+        return time.monotonic(), time.process_time(), busy, t.idle, waits
 
 
 def resident_mb(pid: int) -> float:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -15,7 +13,7 @@ import orjson
 
 from services.intake import store
 from shared.contracts.topics import topics_read_by
-from tests.bench.bed import ROOT, Bed, bed, tell
+from tests.bench.bed import Bed, bed, tell
 from tests.bench.cost import resident_mb
 from tests.bench.events import Maker
 from tests.bench.samples import Samples
@@ -24,6 +22,7 @@ from tests.harness.cluster import Cluster
 EVERY_S = 0.1
 STALLED_S = 20.0
 CHUNK = 2_000
+PASSTHROUGH_S = 120.0
 HANDLED = "amends_events_handled_total"
 SENT = "amends_relay_events_sent_total"
 SUBMISSIONS = "amends_submissions_total"
@@ -41,22 +40,25 @@ async def limit(cluster: Cluster, folder: Path, *, events: int, rounds: int = 3)
             )
             await made.send(work.outgoing)
         results = []
-        for _ in range(rounds):
-            results.append(await _passthrough(made, events))
+        for number in range(rounds):
+            results.append(await _passthrough(made, events, number))
     middle = median(result["events_s"] for result in results)
     found = next(result for result in results if result["events_s"] == middle) if rounds % 2 else results[0]
     return {**found, "rounds": [round(result["events_s"]) for result in results]}
 
 
-async def _passthrough(made: Bed, events: int) -> dict[str, Any]:
-    command = [
-        sys.executable, "-m", "tests.bench.passthrough", made.cluster.kafka_bootstrap,
-        made.prefix + "complaints", made.prefix + "escalations", str(events),
-    ]  # fmt: skip
-    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, timeout=120)
-    if done.returncode:
-        raise RuntimeError(f"the passthrough failed:\n{done.stderr.decode()[-2000:]}")
-    result: dict[str, Any] = orjson.loads(done.stdout)
+async def _passthrough(made: Bed, events: int, number: int) -> dict[str, Any]:
+    child = made.run_module(
+        "tests.bench.passthrough",
+        made.cluster.kafka_bootstrap, made.prefix + "complaints", made.prefix + "escalations", str(events),
+        name=f"passthrough-{number}",
+    )  # fmt: skip
+    deadline = time.monotonic() + PASSTHROUGH_S
+    while child.alive and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    if child.returncode != 0:
+        raise RuntimeError(f"the passthrough failed (status {child.returncode}):\n" + "\n".join(child.last_lines()))
+    result: dict[str, Any] = orjson.loads(child.last_lines(1)[0])
     return result
 
 

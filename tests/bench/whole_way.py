@@ -1,0 +1,264 @@
+"""The whole way, from a request to the last ledger row: how much is sustained, and how long one complaint takes.
+
+All four services run, one replica each. First as fast as the load gets answers, to see about where the end is; then at a
+given rate, lower and lower until what is accepted and not yet recorded no longer grows; that rate for `seconds`; and a
+fifth of it, for the latencies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import orjson
+
+from shared.contracts import ids
+from tests.bench.bed import SERVICES, Bed, bed, tell
+from tests.bench.cost import Machine, resident_mb
+from tests.bench.events import SOURCE
+from tests.bench.load import Plan
+from tests.bench.samples import Samples
+from tests.harness.cluster import Cluster
+
+EVENTS = 3  # of each complaint: received, decision made, update scheduled
+LIST = 100
+CONNECTIONS = {1: 64, LIST: 8}
+SETTLE_S = 1.5  # at the start of a run, before anything is judged
+GROWTH_S = 0.2  # the backlog may grow by this much of the load between the first and the last third: noise
+STEPS = 6
+DRAIN_S = 120.0
+LOW = 0.2
+SAVES = ("amends_save_duration_seconds_sum", "amends_save_duration_seconds_count")
+# From one ledger index on, when the last event of each complaint was recorded; what has too few is not there.
+RECORDED = """
+select complaint_id, extract(epoch from max(recorded_at))::float8 from ledger_leaf join ledger_payload using (idx)
+where idx >= $1 group by complaint_id having count(*) = $2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the load, worked off. Times in seconds since 1970."""
+
+    plan: Plan
+    started: float
+    ended: float
+    drained: float
+    requests: list[tuple[int, float, float]]
+    recorded: dict[Any, float]
+    cpu: dict[str, float]
+    machine: dict[str, float]
+    save_s: float
+
+    @property
+    def complaints(self) -> int:
+        return len(self.requests) * self.plan.per_request
+
+    @property
+    def accepted_s(self) -> float:
+        """Complaints accepted a second, from SETTLE_S after the start to the end of the load."""
+        first = self.started + SETTLE_S
+        answered = sum(1 for _, _, at in self.requests if first < at <= self.ended)
+        return answered * self.plan.per_request / (self.ended - first)
+
+    def backlog(self, points: int = 9) -> list[int]:
+        """How many were accepted and not yet recorded, at even distances from SETTLE_S after the start to the end."""
+        answers = sorted(at for _, _, at in self.requests)
+        rows = sorted(self.recorded.values())
+        first = self.started + SETTLE_S
+        times = [first + (self.ended - first) * n / (points - 1) for n in range(points)]
+        return [bisect_right(answers, t) * self.plan.per_request - bisect_right(rows, t) for t in times]
+
+    def recorded_s(self) -> float:
+        """Complaints recorded a second, from SETTLE_S after the start to the end of the load."""
+        rows = sorted(self.recorded.values())
+        first = self.started + SETTLE_S
+        return (bisect_right(rows, self.ended) - bisect_right(rows, first)) / (self.ended - first)
+
+    def lags(self, points: int = 90) -> list[float]:
+        """The backlog in seconds of this load."""
+        return [waiting / max(1.0, self.accepted_s) for waiting in self.backlog(points)]
+
+    @property
+    def growth_s(self) -> float:
+        """By how many seconds of load the backlog of the last third is larger than that of the first."""
+        lags = self.lags()
+        third = len(lags) // 3
+        return fmean(lags[-third:]) - fmean(lags[:third])
+
+    @property
+    def steady(self) -> bool:
+        """Everything that was due was accepted, and the backlog did not grow."""
+        return self.accepted_s >= 0.98 * self.plan.rate and self.growth_s <= GROWTH_S
+
+
+class Way:
+    """The services on one bed, and one load after the other against them."""
+
+    def __init__(self, made: Bed, per_request: int) -> None:
+        self._made = made
+        self._per_request = per_request
+        self._name = "single requests" if per_request == 1 else f"lists of {per_request}"
+        self._runs = 0
+        self._rows = 0
+
+    async def start(self) -> None:
+        for service in SERVICES:
+            self._made.start(service)
+        for service in SERVICES:
+            await self._made.ready(service)
+
+    async def run(self, rate: float, seconds: float, *, random_gaps: bool = False) -> Run:
+        """Put this load on, and wait until all of it is recorded. Raises RuntimeError if anything was refused or lost."""
+        made = self._made
+        self._runs += 1
+        name = f"load-{self._per_request}-{self._runs}"
+        file = made.folder / f"{name}.json"
+        plan = Plan(
+            port=made.ports["intake"], key=made.key, prefix=f"{secrets.token_hex(3)}", per_request=self._per_request,
+            connections=CONNECTIONS[self._per_request], rate=rate, seconds=seconds, file=str(file), random_gaps=random_gaps,
+        )  # fmt: skip
+        how = f"{rate:,.0f} complaints/s" if rate else "as fast as it is answered"
+        tell(f"whole way, {self._name}: {how} for {seconds:.0f} s")
+        saves = await asyncio.to_thread(made.counter, "records", *SAVES)
+        load = made.run_module("tests.bench.load", plan.json(), name=name)
+        meter, machine = made.meter(load=load.pid), Machine()
+        while load.alive:
+            await asyncio.sleep(0.2)
+            cpu = meter.read()
+            busy = machine.read(sum(cpu.values()))
+            for service in SERVICES:
+                made.check(service)
+        if load.returncode:
+            raise RuntimeError("the load failed:\n" + "\n".join(load.last_lines()))
+        done = orjson.loads(file.read_bytes())
+        if done["refused"]:
+            raise RuntimeError(f"the load was refused (status, requests): {done['refused']}")
+        first, self._rows = self._rows, self._rows + EVENTS * self._per_request * len(done["done"])
+        drained = await self._drained()
+        last = await asyncio.to_thread(made.counter, "records", *SAVES)
+        cpu["load"] = done["cpu_s"]
+        return Run(
+            plan=plan, started=done["started"], ended=done["ended"], drained=drained, cpu=cpu, machine=busy,
+            requests=[tuple(request) for request in done["done"]], recorded=await self._recorded(first),
+            save_s=(last[0] - saves[0]) / max(1.0, last[1] - saves[1]),
+        )  # fmt: skip
+
+    async def _drained(self) -> float:
+        """Wait until the ledger holds every event of every complaint so far."""
+        deadline = time.monotonic() + DRAIN_S
+        conn = await self._made.connect("records")
+        try:
+            while (size := await conn.fetchval("select size from ledger_head")) < self._rows:
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"{self._rows - size} of {self._rows} events are not recorded after {DRAIN_S} s")
+                for service in SERVICES:
+                    self._made.check(service)
+                await asyncio.sleep(0.05)
+        finally:
+            await conn.close()
+        if size > self._rows:
+            raise RuntimeError(f"the ledger holds {size - self._rows} events more than were to come")
+        return time.time()
+
+    async def _recorded(self, first: int) -> dict[Any, float]:
+        conn = await self._made.connect("records")
+        try:
+            return {row[0]: row[1] for row in await conn.fetch(RECORDED, first, EVENTS)}
+        finally:
+            await conn.close()
+
+    async def highest(self, seconds: float) -> tuple[Run, float]:
+        """A first run without a rate, and the rate at which all of it was worked off."""
+        run = await self.run(0.0, seconds)
+        return run, run.complaints / (run.drained - run.started)
+
+    async def sustained(self, rate: float, seconds: float, probe_s: float) -> tuple[Run, int]:
+        """The last of the runs at lower and lower rates: short ones until one is steady, then at full length."""
+        length = probe_s
+        for step in range(STEPS):
+            run = await self.run(rate, length)
+            tell(
+                f"whole way, {self._name}: accepted {run.accepted_s:,.0f}/s, recorded {run.recorded_s():,.0f}/s, "
+                f"backlog {run.backlog(5)}, {run.growth_s:+.2f} s; others took {run.machine['others']:.1f} cores"
+            )
+            if run.steady and length == seconds:
+                return run, step + 1
+            if run.steady:
+                length = seconds
+            else:
+                rate = min(0.95 * rate, max(0.8 * rate, run.recorded_s()))
+        return await self.run(rate, seconds), STEPS + 1
+
+
+async def whole_way(
+    cluster: Cluster, folder: Path, *, seconds: float, probe_s: float
+) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
+    """Single requests, then lists; and the resident memory of each service after that, in MB (the larger of both)."""
+    ways: dict[str, dict[str, Any]] = {}
+    memory = dict.fromkeys(SERVICES, 0.0)
+    for name, per_request in (("single", 1), ("lists", LIST)):
+        async with bed(cluster, folder) as made:
+            ways[name] = await _way(made, per_request, seconds, probe_s)
+            for service in SERVICES:
+                memory[service] = max(memory[service], round(resident_mb(made.children[service].pid), 1))
+            await made.stop()
+    return ways, memory
+
+
+async def _way(made: Bed, per_request: int, seconds: float, probe_s: float) -> dict[str, Any]:
+    way = Way(made, per_request)
+    await way.start()
+    closed, rate = await way.highest(min(5.0, probe_s))
+    full, tries = await way.sustained(rate * 1.1, seconds, probe_s)
+    low = await way.run(LOW * full.accepted_s, max(2 * probe_s, seconds / 2), random_gaps=True)
+    to_ledger, to_answer = _latencies(low, made.id_key)
+    lasted = full.ended - full.started
+    return {
+        "complaints_s": round(min(full.accepted_s, full.recorded_s()), 1),
+        "steady": full.steady,
+        "seconds": seconds,
+        "tries": tries,
+        **{f"p{p}_ms": round(1000 * _percentile(to_ledger, p), 1) for p in (50, 99)},
+        **{f"accept_p{p}_ms": round(1000 * _percentile(to_answer, p), 1) for p in (50, 99)},
+        "low": {
+            "complaints_s": round(low.accepted_s, 1),
+            "seconds": low.plan.seconds,
+            "complaints": low.complaints,
+            "machine": low.machine,
+        },
+        "backlog": full.backlog(),
+        "backlog_growth_s": round(full.growth_s, 2),
+        "accepted_s": round(full.accepted_s, 1),
+        "recorded_s": round(full.recorded_s(), 1),
+        "closed": {"accepted_s": round(closed.accepted_s, 1), "worked_off_s": round(rate, 1)},
+        "cpu_us": {name: round(cpu / full.complaints * 1e6, 1) for name, cpu in full.cpu.items()},
+        "busy": {name: round(cpu / lasted, 2) for name, cpu in full.cpu.items()},
+        "machine": full.machine,
+    }
+
+
+def _latencies(run: Run, id_key: bytes) -> tuple[list[float], list[float]]:
+    """Seconds from when each request was due to the ledger row of each complaint, and to its answer; sorted.
+
+    A ledger row tells when its transaction began: the mean time of such a save is added.
+    """
+    samples = Samples(run.plan.prefix)
+    to_ledger = [
+        run.recorded[ids.complaint_id(id_key, SOURCE, samples.record_id(number))] - due + run.save_s
+        for first, due, _ in run.requests
+        for number in range(first, first + run.plan.per_request)
+    ]
+    return sorted(to_ledger), sorted(at - due for _, due, at in run.requests)
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float:
+    """By nearest rank."""
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
