@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 EXCERPT = 60  # characters of the customer's words
-_CHANNELS = {"email": "e-mail", "web_form": "web form", "in_person": "in person", "voice": "phone", "postal": "letter"}
+_CHANNELS = {
+    "email": "e-mail", "voice": "phone", "postal": "letter", "sms": "SMS", "api": "API", "social": "social media", "unknown": "unknown channel",
+}  # fmt: skip
 
 Data = Mapping[str, Any]
 
@@ -44,14 +46,15 @@ def _wrote_again(data: Data) -> Told:
 
 def _reply_sent(data: Data) -> Told:
     contact = data["contact"]
-    return Told("reply sent", f"by {_channel(contact['channel'])}{_excerpt(contact)}")
+    return Told("reply sent", f"by {_channel(contact.get('channel', 'unknown'))}{_excerpt(contact)}")
 
 
 def _contact(contact: Data) -> str:
     category = contact.get("category", "other")
     about = [category.replace("_", " ")] if category != "other" else []
     tags = [tag for tag in contact.get("tags", ()) if tag not in about]
-    parts = [f"by {_channel(contact['channel'])}", *about, *tags, f"severity {contact['severity']}"]
+    severity = [f"severity {contact['severity']}"] if "severity" in contact else []
+    parts = [f"by {_channel(contact.get('channel', 'unknown'))}", *about, *tags, *severity]
     return ", ".join(parts) + _excerpt(contact)
 
 

@@ -1,0 +1,203 @@
+"""`amends up`, which `make run` calls: from nothing to a complaint's way, and nothing left behind however it ends."""
+
+import fcntl
+import json
+import os
+import re
+import signal
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy import cli
+from deploy.local.pgfiles import erase_data
+from deploy.local.readiness import is_free
+from tests.cli.owner import Up
+from tests.harness.processes import eventually
+
+CURL = "curl"  # in the last lines of what a person is shown
+
+
+@pytest.fixture(scope="module")
+def data() -> Iterator[Path]:
+    """One data folder for all tests here: the first starts with nothing, the others go on with what is there.
+
+    Not pytest's own folder: as root, PostgreSQL's user could not pass through that.
+    """
+    with tempfile.TemporaryDirectory(prefix="amends-test-") as name:
+        folder = Path(name) / "data"
+        Path(name).chmod(0o711)
+        yield folder
+        erase_data(folder / "postgres")
+
+
+@pytest.fixture
+def up(data: Path) -> Iterator[Up]:
+    """A start that is up and waits for Ctrl-C."""
+    started = Up(data)
+    try:
+        started.await_output(CURL)
+        yield started
+    finally:
+        started.kill()
+
+
+def assert_nothing_left(up: Up) -> None:
+    assert not up.left()
+    with (up.data / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    ports = [int(url.rpartition(":")[2]) for url in up.noted()["urls"].values()]
+    assert [port for port in ports if not is_free(port)] == []
+
+
+def test_once_ends_with_0_when_the_last_sample_is_recorded(data: Path) -> None:
+    up = Up(data, "--once")
+    try:
+        up.await_output("Ready after")
+        assert up.ended() == 0, up.output
+    finally:
+        up.kill()
+    told = re.findall(r"\+\d+ ms  (\w[\w -]*?)  .*  trace ([0-9a-f]{32})$", up.output, re.MULTILINE)
+    steps = [what.strip() for what, _ in told]
+    assert sorted(steps) == sorted(
+        ["received", "decided", "update scheduled", "resolved", "update cancelled", "check-in scheduled", "recorded"]
+    ), up.output
+    assert [step for step in steps if step in ("received", "resolved", "check-in scheduled", "recorded")] == [
+        "received", "resolved", "check-in scheduled", "recorded",
+    ]  # fmt: skip
+    assert len({trace for what, trace in told}) == 2, "one trace for the complaint, one for the command"
+    assert "tier 3; acknowledge by" in up.output
+    assert "by ESC-010" in up.output
+    assert "All 14 submissions so far have their outcome" in up.output
+    assert stat.S_IMODE((data / "credentials.json").stat().st_mode) == 0o600
+    assert up.noted()["api_key"] not in up.output
+    assert_nothing_left(up)
+
+
+def test_a_second_start_goes_on_with_the_data_and_its_commands_work(
+    up: Up, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ready = re.search(r"Ready after ([\d.]+) s", up.output)
+    assert ready
+    assert float(ready[1]) < 15 or os.getloadavg()[0] > 2 * (os.cpu_count() or 1), "on a machine that has nothing else to do"
+    assert "All 28 submissions so far have their outcome" in up.output, "those of the first start are there"
+    monkeypatch.setenv("AMENDS_DATA_DIR", str(up.data))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def amends(*arguments: str) -> tuple[int, str]:
+        code = cli.run(arguments)
+        return code, capsys.readouterr().out
+
+    found = re.search(r"timeline ([0-9a-f-]{36})", up.output)
+    assert found
+    complaint = found[1]
+    code, text = amends("timeline", complaint)
+    assert code == 0
+    for word in ("resolved, tier 3, 6 events", "received", "decided", "check-in scheduled", "by FUP-030", "ledger row"):
+        assert word in text
+    code, text = amends("timeline", complaint, "--json")
+    assert [event["service"] for event in json.loads(text)["timeline"]].count("escalation") == 2
+    code, text = amends("plan", complaint)
+    assert code == 0
+    assert "satisfaction survey by email" in text
+    assert amends("close", complaint) == (0, f"complaint {complaint}: closed, tier 3\n")
+    assert amends("close", complaint)[0] == 1
+    assert amends("resolve", complaint, "--resolution", "again")[0] == 1
+
+    mine = tmp_path / "mine.ndjson"
+    mine.write_text(
+        '{"event_id": "m-1", "record_id": "m", "text": "Where is it?"}\n{"event_id": "m-2", "record_id": "m", "text": "Well?"}\n'
+    )
+    code, text = amends("send", str(mine), "--json")
+    answered = json.loads(text)["items"]
+    assert code == 0
+    assert [item["outcome"] for item in answered] == ["accepted", "accepted"]
+    assert answered[0]["complaint_id"] == answered[1]["complaint_id"]
+    assert json.loads(amends("send", str(mine), "--json")[1])["items"][1]["outcome"] == "duplicate"
+
+    # records is killed: it is started again, says so, and everything still adds up.
+    victim = next(each for each in up.family if "services.records.app" in each.cmdline())
+    victim.kill()
+    up.await_output("records ended (SIGKILL); starting it again")
+    assert amends("send", str(mine))[0] == 0
+    assert eventually(lambda: cli.run(["reconcile", "--wait", "20"]) == 0, 30)
+    text = capsys.readouterr().out
+    assert "it adds up" in text
+    assert "30 submissions" in text
+    code, text = amends("reconcile", "--json")
+    assert json.loads(text)["adds_up"] is True
+    assert {(flow["writer"], flow["reader"]) for flow in json.loads(text)["flows"]} == {
+        ("intake", "escalation"), ("intake", "followup"), ("intake", "records"),
+        ("escalation", "followup"), ("escalation", "records"), ("followup", "records"),
+    }  # fmt: skip
+
+    # A source's key works at once, is shown once, and does not after it was disabled.
+    code, key = amends("sources", "add", "shop-till")
+    assert code == 0
+    assert key.strip() not in amends("sources", "list", "--json")[1]
+    assert amends("sources", "add", "shop-till")[0] == 1
+    theirs = tmp_path / "theirs.json"
+    theirs.write_text('{"event_id": "m-1", "record_id": "m", "text": "Other source, other complaint"}')
+    code, text = amends("send", str(theirs), "--key", key.strip(), "--json")
+    assert code == 0
+    assert json.loads(text)["items"][0]["complaint_id"] != answered[0]["complaint_id"]
+    assert amends("timeline", complaint, "--key", key.strip())[0] == 1, "it may only send"
+    assert amends("sources", "disable", "shop-till")[0] == 0
+    assert amends("sources", "disable", "shop-till")[0] == 1
+
+    assert amends("keys", "add", "dash", "--service", "records", "--scope", "cases:read")[0] == 0
+    assert "dash" in amends("keys", "list", "--service", "records")[1]
+    assert json.loads(amends("migrate", "--json")[1]) == {name: [] for name in ("intake", "escalation", "followup", "records")}
+    assert amends("topics", "create") == (0, "all topics are there\n")
+    assert amends("dead-letters", "list") == (0, "none\n")
+    assert amends("dead-letters", "show", "1", "--service", "records")[0] == 1
+    assert amends("dead-letters", "replay", "1", "--service", "records")[0] == 1
+
+    second = Up(up.data, "--once")
+    assert second.ended() == 1
+    assert f"in use by process {up.process.pid}" in second.output
+
+    up.await_output(CURL)
+    up.process.send_signal(signal.SIGTERM)
+    assert up.ended() == 0, "to be stopped is its normal end"
+    assert_nothing_left(up)
+
+
+def test_ctrl_c_twice_while_it_starts_leaves_nothing(data: Path) -> None:
+    up = Up(data)
+    try:
+        up.await_output("intake      starting")
+        up.process.send_signal(signal.SIGINT)
+        up.process.send_signal(signal.SIGINT)
+        assert up.ended(10) == 128 + signal.SIGINT
+        assert_nothing_left(up)
+    finally:
+        up.kill()
+
+
+def test_killing_it_leaves_nothing(data: Path) -> None:
+    up = Up(data)
+    try:
+        up.await_output("records     starting")
+        up.process.kill()
+        up.ended()
+        assert_nothing_left(up)
+    finally:
+        up.kill()
+
+
+def test_a_failed_start_says_which_part_why_and_where_its_log_is(data: Path) -> None:
+    up = Up(data, AMENDS_DEAD_LETTER_LIMIT="many")
+    try:
+        up.await_output("did not start")
+        assert up.ended() == 1
+        assert re.search(r"^(intake|escalation|followup|records) did not start: it ended with exit code 2$", up.output, re.MULTILINE)
+        assert re.search(r"^Log: .*/logs/\w+\.log$", up.output, re.MULTILINE)
+        assert "AMENDS_DEAD_LETTER_LIMIT" in up.output
+        assert "Traceback" not in up.output
+        assert_nothing_left(up)
+    finally:
+        up.kill()
