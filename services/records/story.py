@@ -10,8 +10,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 EXCERPT = 60  # characters of the customer's words
 _CHANNELS = {
-    "email": "e-mail", "voice": "phone", "postal": "letter", "sms": "SMS", "api": "API", "social": "social media", "unknown": "unknown channel",
-}  # fmt: skip
+    "api": "API",
+    "email": "e-mail",
+    "postal": "letter",
+    "sms": "SMS",
+    "social": "social media",
+    "unknown": "unknown channel",
+    "voice": "phone",
+}
 
 Data = Mapping[str, Any]
 
