@@ -86,7 +86,10 @@ class Poison:
         topic = self._random.choice(list(WRITER))
         if self._random.random() < 0.6 or topic not in BROKEN_TYPE:
             value, headers = garbage(self._random, topic)
-            at = await self._send(topic, self._random.choice((None, b"key", b"\xff")), value, headers)
+            key = self._random.choice(
+                (b"key", b"\xff", None if value else b"")
+            )  # the client sends no record without both
+            at = await self._send(topic, key, value, headers)
             self._journal.garbage.append(at)
             return
         service, subject = WRITER[topic], uuid.uuid4()

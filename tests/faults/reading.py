@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ READERS = {
     "followups": ("records",),
 }
 MARK = "x-poison"
+PARTITIONS = 6
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class World:
 
 async def read(dsn: str, bootstrap: str, prefix: str) -> World:
     """Read it all, once nothing moves any more."""
-    records = {topic: await read_topic(bootstrap, prefix, topic) for topic in (*WRITER, "dead-letters")}
+    records = await _read_topics(bootstrap, prefix)
     conn = await asyncpg.connect(dsn, timeout=10)
     try:
         async with conn.transaction(isolation="repeatable_read"):
@@ -151,35 +151,29 @@ async def _tables(conn: Any, service: str) -> Tables:
     return tables
 
 
-async def read_topic(bootstrap: str, prefix: str, topic: str) -> list[Record]:
-    """Every record of a topic, in the order of each partition."""
+async def _read_topics(bootstrap: str, prefix: str) -> dict[str, list[Record]]:
+    """Every record of every topic, in the order of each partition."""
+    topics = (*WRITER, "dead-letters")
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, max_partition_fetch_bytes=4_194_304
-    )
+        bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=50,
+        max_partition_fetch_bytes=4_194_304,
+    )  # fmt: skip
+    records: dict[str, list[Record]] = {topic: [] for topic in topics}
     await consumer.start()
     try:
-        # Without a subscription the client does not know the topic yet.
-        consumer.subscribe([prefix + topic])
-        partitions = await _partitions(consumer, prefix + topic)
-        consumer.unsubscribe()
+        partitions = [TopicPartition(prefix + topic, number) for topic in topics for number in range(PARTITIONS)]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
-        records: list[Record] = []
-        for tp in partitions:
-            await consumer.seek_to_beginning(tp)
-        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
-            for batch in (await consumer.getmany(timeout_ms=500)).values():
-                records += [_record(raw, topic) for raw in batch]
+        left = {tp for tp in partitions if ends[tp]}
+        while left:
+            for tp, batch in (await consumer.getmany(*left, timeout_ms=100)).items():
+                topic = tp.topic.removeprefix(prefix)
+                records[topic] += [_record(raw, topic) for raw in batch if raw.offset < ends[tp]]
+                if batch[-1].offset + 1 >= ends[tp]:
+                    left.discard(tp)
         return records
     finally:
         await consumer.stop()
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    async with asyncio.timeout(10):
-        while not (numbers := consumer.partitions_for_topic(topic)):
-            await asyncio.sleep(0.05)
-    return [TopicPartition(topic, number) for number in sorted(numbers)]
 
 
 def _record(raw: Any, topic: str) -> Record:
@@ -206,7 +200,7 @@ async def lag(bootstrap: str, prefix: str) -> int:
     await consumer.start()
     try:
         missing = 0
-        partitions = [TopicPartition(prefix + topic, p) for topic in WRITER for p in range(6)]
+        partitions = [TopicPartition(prefix + topic, p) for topic in WRITER for p in range(PARTITIONS)]
         ends = await consumer.end_offsets(partitions)
         for service in ("escalation", "followup", "records"):
             done = await admin.list_consumer_group_offsets(f"{prefix}amends-{service}")

@@ -90,6 +90,9 @@ async def test_an_early_acknowledgement_is_caught(fleet: Fleet) -> None:
         fleet.start("intake-1", failpoints=dies, mutant="ackfirst")
         await asyncio.to_thread(fleet.await_ready)
         await post_complaints(client, 1)
+        async with asyncio.timeout(10):
+            while len(fleet.ends) < 2:
+                await asyncio.sleep(0.02)
         await asyncio.to_thread(fleet.await_ready)
         await until_found(fleet, journal, "submission", "lost: acknowledged as ['accepted'], and not kept")
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 
 from services.intake.submissions import (
     ContactSubmission,
@@ -45,6 +55,17 @@ MAX_TEXT = 100_000
 MAX_SUBJECT = 998
 Id = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 LongText = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
+YEARS = range(1900, 2200)
+
+
+def _in_utc(time: datetime) -> datetime:
+    # Deadlines are worked out from these times: none may leave what a date can hold.
+    if time.year not in YEARS:
+        raise PydanticCustomError("year", "the year should be between 1900 and 2199")
+    return time.astimezone(UTC)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 # The sender's wish is not our severity, but it is the best hint until the text is read.
 SEVERITY_OF: dict[str, int] = {"low": 1, "normal": 2, "high": 3, "urgent": 4, "unknown": 2}
 
@@ -78,7 +99,7 @@ class GivenContact(Given):
     system: Short = "api"
     record_url: Annotated[str, StringConstraints(max_length=2048)] | None = None
     message_id: Short | None = None
-    occurred_at: AwareDatetime | None = Field(None, description="When the customer acted, with offset; default: now.")
+    occurred_at: Moment | None = Field(None, description="When the customer acted, with offset; default: now.")
     occurred_at_quality: TimeQuality | None = None
     channel: Channel = "api"
     channel_raw: Short | None = None
@@ -97,8 +118,8 @@ class GivenContact(Given):
     organisation_unit: Short | None = None
     remedy_sought: Short | None = None
     money_claimed: Money | None = None
-    incident_at: AwareDatetime | None = None
-    due_at_source: AwareDatetime | None = None
+    incident_at: Moment | None = None
+    due_at_source: Moment | None = None
     tags: Annotated[tuple[Tag, ...], Field(max_length=100)] = ()
     custom: Annotated[dict[str, str | int | float | bool], Field(max_length=100)] = {}
 
@@ -113,7 +134,7 @@ class GivenStatus(Given):
     system: Short = "api"
     status: Literal["open", "waiting", "resolved", "closed"]
     status_source: Short | None = None
-    occurred_at: AwareDatetime | None = None
+    occurred_at: Moment | None = None
     by: Short | None = None
     reason: Annotated[str, StringConstraints(max_length=2000)] | None = None
 
@@ -149,9 +170,9 @@ def read_item(delivery: Delivery, number: int, value: Any) -> Item:
     try:
         given = (GivenStatus if value.get("kind") == "status" else GivenContact).model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "item"
-        return Rejection(event_id if isinstance(event_id, str) else None, field, _reason(first))
+        errors = error.errors(include_input=False, include_url=False)
+        told = isinstance(event_id, str) and all(e["loc"] != ("event_id",) for e in errors)
+        return Rejection(event_id if told else None, _field(errors[0]["loc"]), _reason(errors[0]))
     sha256 = hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()
     identity = Identity(given.event_id, given.record_id, sha256)
     source = Source(
@@ -182,7 +203,7 @@ def _contact(delivery: Delivery, number: int, given: GivenContact, source: Sourc
     return Contact(
         source=source,
         message_id=given.message_id,
-        occurred_at=(given.occurred_at or delivery.received_at).astimezone(UTC),
+        occurred_at=given.occurred_at or delivery.received_at,
         occurred_at_quality=given.occurred_at_quality or ("exact" if given.occurred_at else "receipt_time"),
         received_at=delivery.received_at,
         channel=given.channel,
@@ -246,6 +267,12 @@ def _loads(body: bytes, where: str) -> Any:
             raise Unreadable(400, "Not UTF-8", detail) from None
         detail = f"{where}the body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})."
         raise Unreadable(400, "Malformed JSON", detail) from None
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    """Where in the item. A key that the sender chose may be anything: only plain names are repeated."""
+    names = (str(part) if isinstance(part, int) or (part.isidentifier() and len(part) <= 64) else "(key)" for part in location)
+    return ".".join(names) or "item"
 
 
 def _reason(error: Any) -> str:
