@@ -16,9 +16,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import jsoncompat
+import pytest
 
 from shared.contracts.json_schema import READS_AS
+
+jsoncompat = pytest.importorskip("jsoncompat", reason="it has no wheels for this Python")
 
 Schema = dict[str, Any]
 ANNOTATIONS = {"$schema", "$id", "$comment", "$defs", "title", "description", "examples"}
