@@ -54,11 +54,12 @@ class Close(BaseModel):
 
 
 S = EscalationState
+_NEW = EscalationState()
 
 
 def on_event(state: S | None, data: EventData, at: datetime, policy: Policy) -> Decision[S]:
     """What an event of intake, accepted `at`, changes."""
-    before = state or S()
+    before = state or _NEW
     match data:
         case ComplaintReceived(contact=contact):
             return _received(before, contact, at, policy)

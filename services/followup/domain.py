@@ -52,11 +52,12 @@ class FollowUpState:
 
 
 S = FollowUpState
+_NEW = FollowUpState()
 
 
 def on_event(state: S | None, data: EventData, at: datetime, policy: Policy) -> Decision[S]:
     """What an event of intake or escalation, accepted or decided `at`, changes in the plan."""
-    before = state or S()
+    before = state or _NEW
     match data:
         case ComplaintReceived(contact=contact) | ContactAdded(contact=contact):
             first = before.facts.received_at is None
@@ -77,7 +78,7 @@ def on_event(state: S | None, data: EventData, at: datetime, policy: Policy) -> 
 
 def on_timer(state: S | None, due: Due, now: datetime, policy: Policy) -> Decision[S]:
     """A planned contact has come due; `now` is later than `due.due_at` after an outage."""
-    before = state or S()
+    before = state or _NEW
     if due.name == CHECK_IN and before.check_in is not None:
         planned = before.check_in
         event = CheckInDue(

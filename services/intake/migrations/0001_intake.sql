@@ -13,6 +13,8 @@ create table delivery (
     body bytea not null,
     traceparent text not null
 );
+-- Not compressed: bodies will be ciphertext, and compressing a list of complaints costs more than storing it.
+alter table delivery alter column body set storage external;
 
 -- Deliveries whose submissions wait to be normalized.
 create table inbox (

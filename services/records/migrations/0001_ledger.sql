@@ -28,6 +28,9 @@ create table ledger_payload (
     salt bytea not null,
     payload bytea not null
 );
+-- Not compressed: payloads will be ciphertext. In the row while they fit: a timeline reads them in one go.
+alter table ledger_payload alter column payload set storage external;
+alter table ledger_payload set (toast_tuple_target = 8160);
 
 create function ledger_is_append_only() returns trigger language plpgsql as $$
 begin
