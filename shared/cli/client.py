@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
 from shared.cli import Failed, WrongUse, local
+
+if TYPE_CHECKING:
+    import httpx2
 
 Url = Annotated[
     str | None,
@@ -42,8 +45,8 @@ class Client:
             host = urlsplit(self.url).hostname
         except ValueError:
             raise WrongUse(f"'{self.url}' is no address of {service}") from None
-        # A proxy of the company's network cannot reach this machine's own address.
-        self._is_local = host in ("127.0.0.1", "localhost", "::1")
+        self._http: httpx2.Client | None = None  # made when first used
+        self._is_local = self.url.startswith("http://") and host in ("127.0.0.1", "localhost", "::1")
         if self._key is not None and not self._key.isascii():
             raise WrongUse("the API key holds characters that no key has: those look like amends_<id>_<secret>")
         if not self._key:
@@ -63,10 +66,11 @@ class Client:
         import httpx2
 
         sent = {"authorization": f"Bearer {self._key}", **(headers or {})}
+        if self._http is None:
+            # A proxy cannot reach this machine's own address; and without TLS there is no need to read all certificates.
+            self._http = httpx2.Client(timeout=TIMEOUT_S, trust_env=not self._is_local, verify=not self._is_local)
         try:
-            answer = httpx2.request(
-                method, self.url + path, content=body, headers=sent, timeout=TIMEOUT_S, trust_env=not self._is_local
-            )
+            answer = self._http.request(method, self.url + path, content=body, headers=sent)
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, UnicodeError):
             raise WrongUse(f"'{self.url}' is no address of {self.service}") from None
         except httpx2.TransportError as error:
