@@ -12,19 +12,35 @@ from typing import Any
 import orjson
 
 from deploy.local.processes import interrupts
-from tests.bench import hops, sampler, whole_way
+from tests.bench import hops, large, sampler, whole_way
 from tests.bench.bed import SERVICES, servers, tell
 from tests.bench.parts import parts
 from tests.bench.report import table
+from tests.harness.cluster import Cluster
 
-PARTS = ("limit", "hops", "whole_way", "rss", "parts")
 QUICK_S = 6.0
+PROBE_S, SHORT_PROBE_S = 6.0, 3.0
+PARTS = ("limit", "hops", "whole_way", "rss", "parts", "large")
+DEFAULT = PARTS[:-1]
 EXAMPLES = """\
+parts:
+  limit      raw aiokafka: consume, parse, dump, produce the events that intake emits
+  hops       each service alone, its inputs there already: transactions and sending included
+  whole_way  all four services: the rate from HTTP to ledger that lasts, and the time that one complaint takes
+  rss        resident memory of the services after that (alone: after a short load)
+  parts      steps inside a process, without Kafka and PostgreSQL
+  large      the hops with 1,000,000 complaints in the database, beside the same on empty tables. About 8 minutes and
+             4 GB of disk; only when it is asked for
+
 examples:
-  python -m tests.bench                                    everything
+  python -m tests.bench                                    everything but large, about 6 minutes
   python -m tests.bench --quick --json bench.json          the same with little data, for a first look
+  python -m tests.bench --part whole_way --seconds 60      the rate must last for 60 seconds
   python -m tests.bench --part hops --service escalation   one service's hop, and the limit it is compared with
   python -m tests.bench --part hops --service records --profile   where its time goes
+  python -m tests.bench --part large --service intake      one service with large tables
+
+A run on a machine that does other things too says little: `others took` tells how many cores they had.
 """
 
 
@@ -36,59 +52,77 @@ def arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--part", choices=PARTS, help="only this part (hops: with the limit that it is compared with)")
-    parser.add_argument("--service", choices=SERVICES, help="only this service's hop")
-    parser.add_argument("--events", type=int, help="inputs of each hop (default 60,000; quick 15,000)")
+    parser.add_argument("--service", choices=SERVICES, help="only this service's hop (parts hops and large)")
+    parser.add_argument("--events", type=int, help="inputs of each round of a hop (default 20,000; quick 10,000)")
+    parser.add_argument(
+        "--rounds", type=int, help="rounds of each hop, of which the middle one counts (default 3; quick 1)"
+    )
     parser.add_argument(
         "--profile", action="store_true", help="run the hops under a sampling profiler, and show where the time goes"
     )
+    parser.add_argument("--seconds", type=float, help="how long the whole way must hold its rate (default 20; quick 6)")
     parser.add_argument(
-        "--seconds", type=float, default=20.0, help="how long the whole way must hold its rate (default 20; quick 6)"
+        "--complaints",
+        type=int,
+        default=large.COMPLAINTS,
+        help="how many large puts into the database (default 1,000,000)",
     )
-    parser.add_argument("--quick", action="store_true", help="little data: a first look, in less than 90 seconds")
+    parser.add_argument("--quick", action="store_true", help="little data: a first look, in less than two minutes")
     parser.add_argument("--json", metavar="FILE", help="write the results there, too")
     given = parser.parse_args()
-    given.events = given.events or (15_000 if given.quick else 60_000)
+    given.events = given.events or (10_000 if given.quick else 20_000)
+    given.rounds = 1 if given.profile else given.rounds or (1 if given.quick else 3)
+    given.seconds = given.seconds or (QUICK_S if given.quick or given.part == "rss" else 20.0)
     if given.events < 5_000:
         parser.error("--events must be at least 5000: fewer are over before they can be measured")
+    if given.rounds < 1 or given.seconds < QUICK_S or given.complaints < large.VARIANTS:
+        parser.error(f"at least 1 round, {QUICK_S:.0f} seconds and {large.VARIANTS} complaints")
     return given
 
 
 async def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Run the parts that were asked for; returns their results."""
-    wanted = (given.part,) if given.part else PARTS
+    wanted = {given.part} if given.part else set(DEFAULT)
     services = (given.service,) if given.service else SERVICES
     results: dict[str, Any] = {}
     if "parts" in wanted:
         tell("parts: steps inside a process")
         results["parts"] = parts()
-    if set(wanted) <= {"parts"}:
+    if wanted == {"parts"}:
         return results
     with servers() as cluster:
-        if not given.profile and {"limit", "hops"} & set(wanted):
+        if not given.profile and wanted & {"limit", "hops"}:
             limit = await hops.limit(cluster, folder, events=given.events)
             results |= {"limit": round(limit["events_s"], 1), "limit_detail": limit}
         if "hops" in wanted:
             results["hops"] = {}
             for service in services:
-                file = folder / f"{service}.profile"
-                wrapper = ("-m", "tests.bench.sampler", str(file)) if given.profile else ()
-                hop = await hops.hop(cluster, folder, service, events=given.events, wrapper=wrapper)
-                results["hops"][service] = hop
-                if given.profile:
-                    profile = orjson.loads(file.read_bytes())
-                    results.setdefault("profile", {})[service] = sampler.top(profile, hop["events"])
-                else:
-                    hop["ratio"] = round(hop["events_s"] / results["limit"], 3)
-        if "whole_way" in wanted or "rss" in wanted:
-            short = given.quick or "whole_way" not in wanted
+                await _hop(cluster, folder, service, given, results)
+        if wanted & {"whole_way", "rss"}:
+            short = given.seconds < 20
             ways, memory = await whole_way.whole_way(
-                cluster,
-                folder,
-                seconds=min(given.seconds, QUICK_S) if short else given.seconds,
-                probe_s=3.0 if short else 8.0,
+                cluster, folder, seconds=given.seconds, probe_s=SHORT_PROBE_S if short else PROBE_S
             )
             results |= ({"whole_way": ways} if "whole_way" in wanted else {}) | {"rss_mb": memory}
+        if "large" in wanted:
+            results["large"] = await large.large(
+                cluster, folder, services, events=given.events, rounds=given.rounds, complaints=given.complaints
+            )
     return results
+
+
+async def _hop(
+    cluster: Cluster, folder: Path, service: str, given: argparse.Namespace, results: dict[str, Any]
+) -> None:
+    file = folder / f"{service}.profile"
+    wrapper = ("-m", "tests.bench.sampler", str(file)) if given.profile else ()
+    hop = await hops.hop(cluster, folder, service, events=given.events, rounds=given.rounds, wrapper=wrapper)
+    results["hops"][service] = hop
+    if given.profile:
+        results.setdefault("profile", {})[service] = sampler.top(orjson.loads(file.read_bytes()), hop["events"])
+    else:
+        hop["ratio"] = round(hop["events_s"] / results["limit"], 3)
+        hop["cpu_ratio"] = round(results["limit_detail"]["cpu_us"] / hop["cpu_us"], 3)
 
 
 def main() -> int:

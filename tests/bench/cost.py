@@ -8,13 +8,17 @@ from collections.abc import Mapping
 
 import psutil
 
+CHILDREN_EVERY_S = 1.0
+
 
 class Meter:
     """CPU seconds by name, of the processes below `roots` (name -> process id). `read` gives totals since `__init__`."""
 
     def __init__(self, roots: Mapping[str, int]) -> None:
         self._roots = dict(roots)
+        self._known: dict[str, dict[int, psutil.Process]] = {name: {} for name in roots}
         self._last: dict[str, dict[int, float]] = {name: {} for name in roots}
+        self._looked = float("-inf")
         self._start = self._totals()
 
     def read(self) -> dict[str, float]:
@@ -23,15 +27,24 @@ class Meter:
         return {name: now[name] - self._start[name] for name in now}
 
     def _totals(self) -> dict[str, float]:
+        # Looking for children reads all of /proc: too dear to do it each time.
+        if time.monotonic() - self._looked > CHILDREN_EVERY_S:
+            self._look()
         # A child that has ended keeps the last value that was seen: PostgreSQL's workers come and go.
+        for name, known in self._known.items():
+            for pid, process in known.items():
+                with contextlib.suppress(psutil.Error):
+                    times = process.cpu_times()
+                    self._last[name][pid] = times.user + times.system
+        return {name: sum(seen.values()) for name, seen in self._last.items()}
+
+    def _look(self) -> None:
         for name, root in self._roots.items():
             with contextlib.suppress(psutil.Error):
                 process = psutil.Process(root)
                 for each in (process, *process.children(recursive=True)):
-                    with contextlib.suppress(psutil.Error):
-                        times = each.cpu_times()
-                        self._last[name][each.pid] = times.user + times.system
-        return {name: sum(seen.values()) for name, seen in self._last.items()}
+                    self._known[name].setdefault(each.pid, each)
+        self._looked = time.monotonic()
 
 
 class Machine:

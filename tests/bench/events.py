@@ -30,6 +30,7 @@ from tests.bench.samples import Samples
 
 SOURCE = "bench"
 CONTENT_TYPE = "application/json"
+WAY = ("intake", "escalation", "followup", "records")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +95,19 @@ class Maker:
         """What one save of `service` works out of inputs about new complaints."""
         return Fold(service, self.id_key, decide, Work(now=utc_now()), {}).run({}, inputs)
 
-    def make(self, samples: Samples, first: int, count: int) -> Made:
-        """Complaints `first` to `first + count`, through all four services."""
-        taken = self.fold("intake", self.intake.decide, self.submissions(samples, first, count))
-        received = read_back(taken.outgoing)
-        decided = self.fold("escalation", self.escalation.decide, [from_event(event) for event in received])
-        both = received + read_back(decided.outgoing)
-        planned = self.fold("followup", self.followup.decide, [from_event(event) for event in both])
-        everything = both + read_back(planned.outgoing)
-        recorded = self.fold("records", self.records.decide, [from_event(event) for event in everything])
-        rows = {"intake": taken.rows, "escalation": decided.rows, "followup": planned.rows, "records": recorded.rows}
-        return Made(taken.outgoing, decided.outgoing, planned.outgoing, rows)
+    def make(self, samples: Samples, first: int, count: int, *, last: str = "records") -> Made:
+        """Complaints `first` to `first + count`, through the services up to `last` in the order of their way."""
+        submissions = self.submissions(samples, first, count)
+        outgoing: dict[str, list[Outgoing]] = {service: [] for service in WAY}
+        rows: dict[str, dict[UUID, Row[Any]]] = {service: {} for service in WAY}
+        events: list[Event] = []
+        for service in WAY[: WAY.index(last) + 1]:
+            decide: Decide[Any] = getattr(self, service).decide
+            inputs = submissions if service == "intake" else [from_event(event) for event in events]
+            work = self.fold(service, decide, inputs)
+            outgoing[service], rows[service] = work.outgoing, work.rows
+            events += read_back(work.outgoing)
+        return Made(outgoing["intake"], outgoing["escalation"], outgoing["followup"], rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ class Way:
         load = made.run_module("tests.bench.load", plan.json(), name=name)
         meter, machine = made.meter(load=load.pid), Machine()
         while load.alive:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.5)
             cpu = meter.read()
             busy = machine.read(sum(cpu.values()))
             for service in SERVICES:
