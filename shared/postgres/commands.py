@@ -74,6 +74,10 @@ async def execute(
             raise Conflict("the same command is being done by another request")
 
     work = await saves.act(take, also=also, within_s=WITHIN_S)
+    if work.refused:
+        # Perhaps because the same request, sent twice, was done between our looks at the key and at the state: then the
+        # key is there now.
+        work = await saves.act(take, also=also, within_s=WITHIN_S)
     if "body" in found:
         return Answer(200, found["body"], replayed=key is not None)
     if work.refused:

@@ -110,7 +110,7 @@ class Client:
         response = await self.post("escalation", path, body, headers=headers, url=url, also_again=(404,))
         if response is None:
             return command
-        command.status = response.status_code
+        command.status, command.tries = response.status_code, self.answered[-1].tries
         if response.status_code not in (200, 409):
             self._complain(f"{verb}: {response.status_code} {response.text[:300]}")
         elif response.status_code == 200 and self._random.random() < 0.2:

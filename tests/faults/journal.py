@@ -30,13 +30,17 @@ class Submission:
 
 @dataclass
 class Command:
-    """One command under one idempotency key. `text` is its reason or resolution, unique to it; `status` its answer."""
+    """One command under one idempotency key. `text` is its reason or resolution, unique to it; `status` its answer.
+
+    `tries`: after more than one, an earlier one that was given up may still have been done later than a refusal.
+    """
 
     key: str
     complaint_id: str
     verb: Literal["resolve", "close"]
     text: str
     status: int = 0
+    tries: int = 0
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Services with one promise broken, so that the tests can show that the checker notices.
+"""Services with one promise broken, so that the tests can show that the checker notices; or with one step made slow.
 
 `python -m tests.faults.mutant NAME services.X.app` runs that service with the mutation NAME.
 """
@@ -47,7 +47,16 @@ def ackfirst() -> None:
     accept.Acceptance.accept = acknowledge  # type: ignore[method-assign]
 
 
-MUTANTS = {mutation.__name__: mutation for mutation in (norevision, noseen, ackfirst)}
+def slowfind() -> None:
+    """Not broken: between looking for a command's key and looking at the complaint there is half a second."""
+    from shared.postgres import commands
+
+    commands.FIND = """
+    select digest, answer from (select pg_sleep(0.5)) as slept left join command on key = $1 where key is not null
+    """
+
+
+MUTANTS = {mutation.__name__: mutation for mutation in (norevision, noseen, ackfirst, slowfind)}
 
 
 if __name__ == "__main__":

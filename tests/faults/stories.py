@@ -11,6 +11,7 @@ from tests.faults.reading import Event, World
 
 Told = Iterator[tuple[str, str]]  # (complaint id, what is wrong)
 
+CONTACTS = ("amends.complaint.received.v1", "amends.complaint.contact_added.v1")
 # The default escalation policy for the sorts of complaints that the client sends: tier, rules that match.
 POLICY = {"plain": (1, set()), "injury": (3, {"ESC-010"}), "urgent": (2, {"ESC-060"}), "fraud": (2, {"ESC-040"})}
 DEADLINES = {"plain": ("1d", "56d"), "injury": ("1h", "10d"), "urgent": ("8h", "28d"), "fraud": ("4h", "15d")}
@@ -20,25 +21,28 @@ def decisions(journal: Journal, world: World) -> Told:
     """One decision for the first contact, one more when someone was hurt after all; by the rules that match."""
     for complaint_id in _complaints(journal):
         events = world.by_subject[complaint_id]
+        # In intake's order, which need not be the client's: replicas normalize side by side.
+        contacts = [e.json()["contact"]["source"]["event_id"] for e in events["intake"] if e.type in CONTACTS]
+        sorts = [journal.submissions[event_id].sort for event_id in contacts]
         expected: list[tuple[int, set[str]]] = []
         rules: set[str] = set()
         tier = 0
-        for event in events["intake"]:
-            if event.type in ("amends.complaint.received.v1", "amends.complaint.contact_added.v1"):
-                sort = journal.submissions[event.json()["contact"]["source"]["event_id"]].sort
-                rules = rules | POLICY[sort][1]
-                if max(tier, POLICY[sort][0]) != tier:
-                    tier = max(tier, POLICY[sort][0])
-                    expected.append((tier, rules))
+        for sort in sorts:
+            rules = rules | POLICY[sort][1]
+            if POLICY[sort][0] > tier:
+                tier = POLICY[sort][0]
+                expected.append((tier, rules))
         made = [e.json() for e in events["escalation"] if e.type == "amends.escalation.decision_made.v1"]
         found = [(d["tier"], set(d["policy"]["rules"])) for d in made]
         if found != expected:
             yield complaint_id, f"decided {found}, expected {expected}"
         elif made:
-            first = journal.submissions[events["intake"][0].json()["contact"]["source"]["event_id"]].sort
             targets = tuple(clock["target"] for clock in made[0]["clocks"])
-            if targets != DEADLINES[first]:
-                yield complaint_id, f"a {first} complaint got the deadlines {targets}, expected {DEADLINES[first]}"
+            if targets != DEADLINES[sorts[0]]:
+                yield (
+                    complaint_id,
+                    f"a {sorts[0]} complaint got the deadlines {targets}, expected {DEADLINES[sorts[0]]}",
+                )
 
 
 def statuses(journal: Journal, world: World) -> Told:
@@ -62,7 +66,7 @@ def statuses(journal: Journal, world: World) -> Told:
                 yield subject, f"changed by a command that was never given: {text}"
     for command in journal.commands:
         times = done[command.text]
-        wrong = times != 1 if command.status == 200 else times > (0 if command.status else 1)
+        wrong = times != 1 if command.status == 200 else times > (0 if command.status and command.tries == 1 else 1)
         if wrong:
             yield command.complaint_id, f"{command.text} was answered {command.status} and done {times} times"
 

@@ -14,7 +14,7 @@ from tests.faults.chaos import SERVICES
 def test_every_kind_of_fault_under_load(stack: LocalStack) -> None:
     """AMENDS_FAULTS_SEED repeats a run. `python -m tests.faults.run` does the same by hand, for longer."""
     seed = int(os.environ.get("AMENDS_FAULTS_SEED", random.randrange(10**6)))
-    outcome = asyncio.run(run.run(stack, seed=seed, seconds=50))
+    outcome = asyncio.run(run.run(stack, seed=seed, seconds=45))
     print(outcome.text())
     assert not outcome.findings, outcome.text()
     for fault in ("SIGKILL", "SIGSTOP"):

@@ -97,6 +97,26 @@ async def test_an_early_acknowledgement_is_caught(fleet: Fleet) -> None:
         await until_found(fleet, journal, "submission", "lost: acknowledged as ['accepted'], and not kept")
 
 
+async def test_one_command_sent_twice_at_once(fleet: Fleet) -> None:
+    """Not a mutant: whichever replica does it, both are answered as done, also the one that came too late to do it."""
+    fleet.start(*ALL)
+    fleet.start("escalation-2", mutant="slowfind")
+    await asyncio.to_thread(fleet.await_ready)
+    journal = Journal(SOURCE)
+    async with Client(fleet.urls, fleet.key, journal, 1) as client:
+        for message in await post_complaints(client, 3):
+            await until_decided(client, message)
+            path, body = f"/v1/complaints/{message.complaint_id}/resolve", {"resolution": "Sent a new one"}
+            urls = [fleet.replicas[f"escalation-{n}"].process.url for n in (1, 2)]
+            headers = {"Idempotency-Key": message.event_id}
+            answers = await asyncio.gather(
+                *(client.post("escalation", path, body, headers=headers, url=u) for u in urls)
+            )
+            assert [a and a.status_code for a in answers] == [200, 200]
+            assert sorted(a.headers.get("idempotency-replayed", "") for a in answers if a) == ["", "true"]
+        assert await everything_wrong(fleet, journal) == []
+
+
 async def post_complaints(client: Client, count: int) -> list[Submission]:
     messages = [client.message() for _ in range(count)]
     await asyncio.gather(*(client.send(message) for message in messages))
