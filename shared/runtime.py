@@ -80,7 +80,7 @@ def run(service: str, build: Callable[[Base], Parts]) -> None:
 
 async def _serve(service: str, settings: ServiceSettings, kafka: KafkaSettings, build: Callable[[Base], Parts]) -> int:
     pool = await make_pool(settings.database_url.get_secret_value(), service=service)
-    producer = Producer(kafka, client_id=f"amends-{service}-relay")
+    producer = Producer(kafka, service=service)
     progress = Progress()
     relay = Relay(service=service, pool=pool, sender=producer, progress=progress)
     keys = Authenticator(lambda: api_keys.load(pool), refresh_s=10.0)

@@ -62,6 +62,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._subscriber = make_subscriber(self._broker, settings, service=service, listener=self)
         self._subscriber(self._consume)
         self._handled: dict[TopicPartition, int] = {}
+        self._handled_at_ms: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -102,7 +103,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             await failpoints.reach("consume.before_save")
             await asyncio.gather(*(self._until_saved(lane) for lane in lanes(events)))
             for record in records:
-                self._handled[TopicPartition(record.topic, record.partition)] = record.offset + 1
+                tp = TopicPartition(record.topic, record.partition)
+                self._handled[tp], self._handled_at_ms[tp] = record.offset + 1, record.timestamp
         except Exception as error:
             # FastStream would log it and go on behind the batch: stop reading, and let `run` end the process.
             self._failed = error
@@ -154,7 +156,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             highwater, position = consumer.highwater(tp), self._handled.get(tp)
             if highwater is not None and position is not None:
                 lag = max(0, highwater - position)
-                metrics.CONSUMER_LAG.labels(self._service, tp.topic, str(tp.partition)).set(lag)
+                labels = (self._service, tp.topic, str(tp.partition))
+                metrics.CONSUMER_LAG.labels(*labels).set(lag)
+                # Kafka's clock says when the last handled record came; what waits came after it.
+                behind_ms = now_ms - self._handled_at_ms[tp] if lag else 0
+                metrics.CONSUMER_LAG_SECONDS.labels(*labels).set(max(0.0, behind_ms / 1000))
         polled = [consumer.last_poll_timestamp(tp) for tp in assigned]
         # A batch that takes long is progress of its own kind only as long as the window of /livez lasts.
         if self.assigned and all(stamp is not None and now_ms - stamp < 10_000 for stamp in polled):

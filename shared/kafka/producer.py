@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from shared import failpoints
 from shared.config import KafkaSettings
 from shared.postgres.inputs import Outgoing
+from shared.telemetry import metrics
 
 START_TIMEOUT_S = 10.0
 # aiokafka's idempotent batches never expire by themselves: this bounds how long an acknowledgement may take.
@@ -21,9 +22,9 @@ STOP_TIMEOUT_S = 3.0
 class Producer:
     """Sends events in order and waits for all their acknowledgements. Not safe for two tasks at a time."""
 
-    def __init__(self, settings: KafkaSettings, *, client_id: str) -> None:
+    def __init__(self, settings: KafkaSettings, *, service: str) -> None:
         self._settings = settings
-        self._client_id = client_id
+        self._service = service
         self._producer: AIOKafkaProducer | None = None
 
     async def send(self, events: Sequence[Outgoing]) -> None:
@@ -49,7 +50,7 @@ class Producer:
 
     async def _start(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
-            client_id=self._client_id,
+            client_id=f"amends-{self._service}-relay",
             enable_idempotence=True,
             linger_ms=self._settings.linger_ms,
             max_batch_size=262_144,
@@ -69,6 +70,7 @@ class Producer:
         """Throw the producer away; what it had not sent stays in the outbox."""
         producer, self._producer = self._producer, None
         if producer is not None:
+            metrics.PRODUCER_RESTARTS.labels(self._service).inc()
             await _stop(producer)
 
 

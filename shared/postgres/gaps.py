@@ -25,6 +25,7 @@ group by held.complaint_id, held.service
 order by since
 limit 100
 """
+WAITING = "select count(*) from held"
 HOLE_AFTER_S = 60.0
 EVERY_S = 10.0
 
@@ -36,6 +37,7 @@ async def watch(pool: Pool, service: str) -> None:
         try:
             async with connection(pool) as conn:
                 rows = await conn.fetch(GAPS, HOLE_AFTER_S)
+                metrics.EVENTS_WAITING.labels(service).set(await conn.fetchval(WAITING))
         except Exception as error:
             log.warning("cannot look for gaps", service=service, error=type(error).__name__)
             continue

@@ -164,7 +164,7 @@ class Saves(Generic[S]):
         now: datetime = await conn.fetchval(NOW)
         subjects = list({item.subject for item in inputs})
         rows = {
-            UUID(bytes=row[0].bytes): Row(
+            row[0]: Row(
                 row[1], row[2], orjson.loads(row[3]), None if row[4] is None else self._read(row[4])
             )
             for row in (await conn.fetch(LOAD, subjects) if subjects else ())
@@ -259,6 +259,9 @@ class Saves(Generic[S]):
         metrics.BATCH_EVENTS.labels(self._service).observe(len(work.handled))
         for event_type, count in Counter(item.event.type for item, _ in work.handled if item.event is not None).items():
             metrics.EVENTS_HANDLED.labels(self._service, event_type).inc(count)
+        for item, _ in work.handled:
+            if item.kind == "timer":
+                metrics.TIMERS_FIRED.labels(self._service, item.body.name).inc()
         if work.duplicates:
             metrics.EVENTS_DUPLICATE.labels(self._service).inc(work.duplicates)
         if work.hold:

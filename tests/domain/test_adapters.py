@@ -178,10 +178,9 @@ def test_plain_json_without_ce_headers_is_no_cloudevent() -> None:
 def test_reading_never_fails_otherwise(body: bytes, content_type: str) -> None:
     try:
         items = read(body, content_type)
-    except Unreadable as refused:
-        assert refused.detail
-    else:
-        assert all(isinstance(item, Rejection) for item in items)
+    except Unreadable:
+        return
+    assert all(isinstance(item, Rejection) for item in items)
 
 
 json_values = st.recursive(
