@@ -17,7 +17,7 @@ from shared.contracts.decision import Decision, Due, Timer
 from shared.postgres import commands, relay, timers
 from shared.postgres.commands import Answer
 from shared.postgres.inputs import Input
-from shared.postgres.pool import Connection, Pool
+from shared.postgres.pool import Pool
 from tests.delivery.parts import (
     ID_KEY,
     TABLES,
@@ -39,8 +39,8 @@ WAIT_S = 15.0
 class Bench:
     """PostgreSQL, Kafka and poison of one test; `replica` makes the objects of a process."""
 
-    def __init__(self, conn: Connection, pool: Pool) -> None:
-        self.conn = conn
+    def __init__(self, conn: Pool, pool: Pool) -> None:
+        self.conn = conn  # the test's own; `pool` is the service's
         self.pool = pool
         self.kafka = MemoryKafka({"complaints": [], "escalations": []})
         self.faulty = Faulty()
@@ -62,7 +62,7 @@ class Bench:
 
     async def tokens(self, subject: UUID) -> list[str]:
         """What the service has handled of a complaint, in order."""
-        found = await states_of(self.conn, SERVICE)
+        found = await states_of(self.conn, SERVICE, subject)
         return [token for _, token in found[subject][1].log] if subject in found else []
 
     async def count(self, table: str) -> int:
@@ -77,7 +77,6 @@ class Bench:
         await self.conn.execute(f"update {SERVICE}.clock set ahead = ahead + make_interval(secs => {seconds})")
 
     async def reset(self) -> None:
-        await self.conn.execute(f"set search_path to {SERVICE}")
         await self.conn.execute("""
             create table if not exists clock (ahead interval not null);
             truncate clock;

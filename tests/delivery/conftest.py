@@ -11,7 +11,7 @@ from deploy.local.readiness import run_coroutine
 from shared import failpoints
 from shared.postgres.pool import make_pool
 from tests.delivery.bench import SERVICE, Bench
-from tests.delivery.parts import create_schemas
+from tests.delivery.parts import create_schemas, end_tasks
 from tests.harness.cluster import Cluster, fresh_database
 
 
@@ -24,7 +24,8 @@ def bench_database(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture
 async def bench(bench_database: str) -> AsyncIterator[Bench]:
-    conn = await asyncpg.connect(bench_database)
+    settings = {"search_path": SERVICE}
+    conn = await asyncpg.create_pool(bench_database, min_size=1, max_size=2, server_settings=settings)
     pool = await make_pool(bench_database, service=SERVICE)
     try:
         bench = Bench(conn, pool)
@@ -32,5 +33,6 @@ async def bench(bench_database: str) -> AsyncIterator[Bench]:
         yield bench
     finally:
         failpoints.arm(None)
+        await end_tasks()
         pool.terminate()
-        await conn.close()
+        conn.terminate()

@@ -5,6 +5,7 @@ The protocol itself (Saves, Fold, Relay, Timers, commands) is the real one on a 
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -222,14 +223,23 @@ async def create_schemas(dsn: str, services: Sequence[str] = SERVICES, *, speed:
         await conn.close()
 
 
-async def states_of(conn: Any, service: str) -> dict[UUID, tuple[int, State]]:
+async def states_of(conn: Any, service: str, only: UUID | None = None) -> dict[UUID, tuple[int, State]]:
     """Each complaint's last sequence and state, where there is one."""
-    rows = await conn.fetch(f"select complaint_id, sequence, state from {service}.complaint_state")
-    return {
-        UUID(bytes=row["complaint_id"].bytes): (row["sequence"], State.model_validate_json(row["state"]))
-        for row in rows
-        if row["state"] is not None
-    }
+    rows = await conn.fetch(
+        f"select complaint_id, sequence, state from {service}.complaint_state "
+        "where state is not null and complaint_id = coalesce($1, complaint_id)",
+        only,
+    )
+    return {UUID(bytes=row[0].bytes): (row[1], State.model_validate_json(row[2])) for row in rows}
+
+
+async def end_tasks() -> None:
+    """Cancel what still runs in this loop, and wait for it: asyncpg may wait for ever on a pool that is already gone."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=10)
 
 
 def subject_number(number: int) -> UUID:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import logging
 import random
 import sys
@@ -95,7 +96,10 @@ class Process:
         if task not in self._tasks:  # it belonged to a process that has ended
             return
         self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
+        if task.cancelled():  # nobody did: `stop` forgets what it cancels
+            self._world.problems.append(f"{self.service}: {task.get_coro()} was cancelled from within")
+            return
+        error = task.exception()
         if isinstance(error, Crash):
             self.stop()
             self._world.crashes += 1
@@ -107,6 +111,8 @@ class Process:
         tasks, self._tasks = self._tasks, set()
         for task in tasks:
             task.cancel()
+            self._world.ended.add(task)
+            task.add_done_callback(self._world.ended.discard)
 
     async def _consume(self) -> None:
         world, r = self._world, self._world.random
@@ -118,6 +124,7 @@ class Process:
             topic = r.choice(READS[self.service])
             batch = world.kafka.read(topic, position[topic], r.randrange(1, 12))
             if not batch:
+                committed[topic] = max(committed[topic], position[topic])
                 await asyncio.sleep(0.01)
                 continue
             await save_batch(self.replica.saves, batch)
@@ -165,6 +172,7 @@ class World:
         self.committed = {service: dict.fromkeys(READS[service], 0) for service in SERVICES}
         self.chaos = True
         self.crashes = 0
+        self.ended: set[asyncio.Task[Any]] = set()
         self.garbage: set[tuple[str, str]] = set()
         self.acknowledged: dict[tuple[str, str], UUID] = {}
         self.problems: list[str] = []
@@ -184,7 +192,7 @@ class World:
                 for pool in pools:
                     stack.callback(pool.terminate)
                 self._processes[service] = [Process(self, service, pool) for pool in pools]
-            stack.callback(self._stop)
+            stack.push_async_callback(self._stop)
             killer = asyncio.ensure_future(self._kill_connections())
             stack.callback(killer.cancel)
             try:
@@ -197,12 +205,11 @@ class World:
                 return [*self.problems, f"not drained: {await self._what_is_left()}"]
         return [*self.problems, *await self._check()]
 
-    def _stop(self) -> None:
-        for process in self._all():
+    async def _stop(self) -> None:
+        for process in itertools.chain(*self._processes.values()):
             process.stop()
-
-    def _all(self) -> list[Process]:
-        return [process for both in self._processes.values() for process in both]
+        # On a pool that is already gone, asyncpg may wait for ever.
+        await asyncio.wait(self.ended, timeout=10)
 
     async def at(self, name: str) -> None:
         """A failpoint was reached: crash, lose the answer, or be slow."""
