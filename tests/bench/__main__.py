@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from deploy.local.processes import interrupts
+from deploy.local.processes import Interrupted, StartFailed, interrupts
 from tests.bench import hops, large, sampler, whole_way
 from tests.bench.bed import SERVICES, servers, tell
 from tests.bench.parts import parts
@@ -58,7 +58,9 @@ def arguments() -> argparse.Namespace:
         "--rounds", type=int, help="rounds of each hop, of which the middle one counts (default 3; quick 1)"
     )
     parser.add_argument(
-        "--profile", action="store_true", help="run the hops under a sampling profiler, and show where the time goes"
+        "--profile",
+        action="store_true",
+        help="run hops or whole_way under a sampling profiler, and show where the time goes",
     )
     parser.add_argument("--seconds", type=float, help="how long the whole way must hold its rate (default 20; quick 6)")
     parser.add_argument(
@@ -80,42 +82,47 @@ def arguments() -> argparse.Namespace:
     return given
 
 
-async def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Run the parts that were asked for; returns their results."""
+async def measure(given: argparse.Namespace, folder: Path, results: dict[str, Any]) -> None:
+    """Run the parts that were asked for; puts what they find into `results`, part by part."""
     wanted = {given.part} if given.part else set(DEFAULT)
     services = (given.service,) if given.service else SERVICES
-    results: dict[str, Any] = {}
     if "parts" in wanted:
         tell("parts: steps inside a process")
         results["parts"] = parts()
     if wanted == {"parts"}:
-        return results
+        return
     with servers() as cluster:
         if not given.profile and wanted & {"limit", "hops"}:
             limit = await hops.limit(cluster, folder, events=given.events)
-            results |= {"limit": round(limit["events_s"], 1), "limit_detail": limit}
+            results.update(limit=round(limit["events_s"], 1), limit_detail=limit)
         if "hops" in wanted:
             results["hops"] = {}
             for service in services:
                 await _hop(cluster, folder, service, given, results)
         if wanted & {"whole_way", "rss"}:
-            short = given.seconds < 20
-            ways, memory = await whole_way.whole_way(
-                cluster, folder, seconds=given.seconds, probe_s=SHORT_PROBE_S if short else PROBE_S
+            probe_s = PROBE_S if given.seconds >= 20 else SHORT_PROBE_S
+            ways = await whole_way.whole_way(
+                cluster, folder, seconds=given.seconds, probe_s=probe_s, profile=given.profile
             )
-            results |= ({"whole_way": ways} if "whole_way" in wanted else {}) | {"rss_mb": memory}
+            sizes = [way.pop("rss_mb") for way in ways.values()]
+            for name, way in ways.items():
+                for service, text in way.pop("profile", {}).items():
+                    results.setdefault("profile", {})[f"{service}, whole way, {name}, per complaint"] = text
+            if "whole_way" in wanted:
+                results["whole_way"] = ways
+            if not given.profile:
+                results["rss_mb"] = {service: max(size[service] for size in sizes) for service in SERVICES}
         if "large" in wanted:
             results["large"] = await large.large(
                 cluster, folder, services, events=given.events, rounds=given.rounds, complaints=given.complaints
             )
-    return results
 
 
 async def _hop(
     cluster: Cluster, folder: Path, service: str, given: argparse.Namespace, results: dict[str, Any]
 ) -> None:
     file = folder / f"{service}.profile"
-    wrapper = ("-m", "tests.bench.sampler", str(file)) if given.profile else ()
+    wrapper = sampler.wrapper(file) if given.profile else ()
     hop = await hops.hop(cluster, folder, service, events=given.events, rounds=given.rounds, wrapper=wrapper)
     results["hops"][service] = hop
     if given.profile:
@@ -127,16 +134,21 @@ async def _hop(
 
 def main() -> int:
     given = arguments()
+    results: dict[str, Any] = {}
+    status = 0
     with interrupts(), tempfile.TemporaryDirectory(prefix="amends-bench-") as folder:
         try:
-            results = asyncio.run(measure(given, Path(folder)))
-        except RuntimeError as problem:
+            asyncio.run(measure(given, Path(folder), results))
+        except Interrupted as signal:
+            print(f"bench: interrupted ({signal})", file=sys.stderr)
+            status = signal.exit_code
+        except (RuntimeError, StartFailed, OSError) as problem:
             print(f"bench: {problem}", file=sys.stderr)
-            return 1
+            status = 1
     print(table(results))
     if given.json:
         Path(given.json).write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2) + b"\n")
-    return 0
+    return status
 
 
 if __name__ == "__main__":

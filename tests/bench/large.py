@@ -131,7 +131,7 @@ async def large(
 
 def _cpu_us(hop: dict[str, Any]) -> float:
     """CPU of one event in all processes: what other work on the machine disturbs less than the speed."""
-    return sum(hop.get(name, 0.0) for name in ("cpu_us", "postgres_cpu_us", "kafka_cpu_us"))
+    return sum(float(hop.get(name, 0.0)) for name in ("cpu_us", "postgres_cpu_us", "kafka_cpu_us"))
 
 
 async def seed(made: Bed, service: str, complaints: int) -> None:

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -35,7 +36,7 @@ class Sampler:
         signal.setitimer(signal.ITIMER_PROF, EVERY_S, EVERY_S)
 
     def _sample(self, _number: int, frame: FrameType | None) -> None:
-        stack = []
+        stack: list[tuple[str, str, int]] = []
         while frame is not None and len(stack) < DEEPEST:
             code = frame.f_code
             stack.append((code.co_filename, code.co_qualname, frame.f_lineno))
@@ -47,6 +48,11 @@ class Sampler:
         signal.setitimer(signal.ITIMER_PROF, 0)
         with open(file, "wb") as out:
             out.write(orjson.dumps({"cpu_s": time.process_time() - self.cpu, "stacks": list(self.stacks.items())}))
+
+
+def wrapper(file: Path) -> tuple[str, ...]:
+    """What to put before a module's name to run it under this profiler."""
+    return ("-m", "tests.bench.sampler", str(file))
 
 
 def top(profile: dict[str, Any], events: int, most: int = 25) -> str:

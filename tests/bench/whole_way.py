@@ -11,7 +11,7 @@ import asyncio
 import secrets
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -20,6 +20,7 @@ from typing import Any
 import orjson
 
 from shared.contracts import ids
+from tests.bench import sampler
 from tests.bench.bed import SERVICES, Bed, bed, tell
 from tests.bench.cost import Machine, resident_mb
 from tests.bench.events import SOURCE
@@ -32,7 +33,7 @@ LIST = 100
 CONNECTIONS = {1: 64, LIST: 8}
 SETTLE_S = 1.5  # at the start of a run, before anything is judged
 GROWTH_S = 0.2  # the backlog may grow by this much of the load between the first and the last third: noise
-STEPS = 6
+STEPS = 8
 DRAIN_S = 120.0
 LOW = 0.2
 SAVES = ("amends_save_duration_seconds_sum", "amends_save_duration_seconds_count")
@@ -109,9 +110,15 @@ class Way:
         self._runs = 0
         self._rows = 0
 
-    async def start(self) -> None:
+    @property
+    def complaints(self) -> int:
+        """How many have been recorded so far."""
+        return self._rows // EVENTS
+
+    async def start(self, profiles: Mapping[str, Path]) -> None:
         for service in SERVICES:
-            self._made.start(service)
+            wrapper = sampler.wrapper(profiles[service]) if service in profiles else ()
+            self._made.start(service, wrapper=wrapper)
         for service in SERVICES:
             await self._made.ready(service)
 
@@ -181,41 +188,54 @@ class Way:
         return run, run.complaints / (run.drained - run.started)
 
     async def sustained(self, rate: float, seconds: float, probe_s: float) -> tuple[Run, int]:
-        """The last of the runs at lower and lower rates: short ones until one is steady, then at full length."""
+        """The highest rate that lasts: short runs up or down from `rate` to find it, then full ones, down until one is steady.
+
+        Returns the last run, steady or not, and how many there were.
+        """
+        lasted: float | None = None
         length = probe_s
-        for step in range(STEPS):
+        for step in range(1, STEPS):
             run = await self.run(rate, length)
             tell(
                 f"whole way, {self._name}: accepted {run.accepted_s:,.0f}/s, recorded {run.recorded_s():,.0f}/s, "
                 f"backlog {run.backlog(5)}, {run.growth_s:+.2f} s; others took {run.machine['others']:.1f} cores"
             )
-            if run.steady and length == seconds:
-                return run, step + 1
-            if run.steady:
-                length = seconds
-            else:
+            if length == seconds:
+                if run.steady:
+                    return run, step
+                rate *= 0.95
+            elif run.steady:
+                lasted, rate = rate, 1.1 * rate
+            elif lasted is None:
                 rate = min(0.95 * rate, max(0.8 * rate, run.recorded_s()))
-        return await self.run(rate, seconds), STEPS + 1
+                length = seconds if step > STEPS // 2 else probe_s
+            else:
+                rate, length = lasted, seconds
+        return await self.run(lasted or rate if length < seconds else rate, seconds), STEPS
 
 
 async def whole_way(
-    cluster: Cluster, folder: Path, *, seconds: float, probe_s: float
-) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
-    """Single requests, then lists; and the resident memory of each service after that, in MB (the larger of both)."""
+    cluster: Cluster, folder: Path, *, seconds: float, probe_s: float, profile: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Single requests, then lists. With `profile`: where the time of each service goes, of all runs together."""
     ways: dict[str, dict[str, Any]] = {}
-    memory = dict.fromkeys(SERVICES, 0.0)
     for name, per_request in (("single", 1), ("lists", LIST)):
         async with bed(cluster, folder) as made:
-            ways[name] = await _way(made, per_request, seconds, probe_s)
-            for service in SERVICES:
-                memory[service] = max(memory[service], round(resident_mb(made.children[service].pid), 1))
+            files = {service: folder / f"{name}-{service}.profile" for service in SERVICES} if profile else {}
+            way = Way(made, per_request)
+            await way.start(files)
+            ways[name] = await _measure(way, made, seconds, probe_s)
+            ways[name]["rss_mb"] = {s: round(resident_mb(made.children[s].pid), 1) for s in SERVICES}
             await made.stop()
-    return ways, memory
+            if profile:
+                ways[name]["profile"] = {
+                    service: sampler.top(orjson.loads(file.read_bytes()), way.complaints)
+                    for service, file in files.items()
+                }
+    return ways
 
 
-async def _way(made: Bed, per_request: int, seconds: float, probe_s: float) -> dict[str, Any]:
-    way = Way(made, per_request)
-    await way.start()
+async def _measure(way: Way, made: Bed, seconds: float, probe_s: float) -> dict[str, Any]:
     closed, rate = await way.highest(min(5.0, probe_s))
     full, tries = await way.sustained(rate * 1.1, seconds, probe_s)
     low = await way.run(LOW * full.accepted_s, max(2 * probe_s, seconds / 2), random_gaps=True)
