@@ -20,6 +20,9 @@ def test_every_kind_of_fault_under_load(stack: LocalStack) -> None:
     for fault in ("SIGKILL", "SIGSTOP"):
         assert all(outcome.faults[f"{fault} {about}"] for about in (*SERVICES, "Kafka")), outcome.text()
     assert outcome.submissions > 500
+    assert outcome.ends["intake -9"] == sum(n for end, n in outcome.ends.items() if end.startswith("intake")), (
+        outcome.text()
+    )
     # While Kafka was away for 20 s, every request was accepted at its first try, and soon.
     assert len(outcome.down_s) > 100, outcome.text()
     assert outcome.down_tries == 1, outcome.text()
