@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time as clock
 import traceback
 from collections.abc import Sequence
 from datetime import date, time, timedelta
@@ -38,6 +39,9 @@ _QUIETER = {
     "urllib3": logging.WARNING,
     "uvicorn.error": logging.ERROR,
 }
+# While Kafka is away aiokafka tries ten times a second, in several tasks, and says so each time.
+REPEATING = "aiokafka"
+REPEAT_EVERY_S = 5.0
 _SAFE_MODULES = ("shared.", "services.", "deploy.", "aiokafka.")
 
 
@@ -77,6 +81,7 @@ def setup(service: str, level: str, *, stream: TextIO | None = None) -> None:
             keep_stack_info=False,
         )
     )
+    handler.addFilter(_Seldom())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(number)
@@ -120,6 +125,25 @@ def _first_line(_: Any, __: str, event: EventDict) -> EventDict:
                 message = message.replace(text, type(error).__name__)
     event["event"] = message.split("\n", 1)[0].strip()
     return event
+
+
+class _Seldom(logging.Filter):
+    """Of what a library says again and again, one line every REPEAT_EVERY_S seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(REPEATING):
+            return True
+        now, what = clock.monotonic(), (record.name, str(record.msg))  # the template, without its arguments
+        if now - self._said.get(what, float("-inf")) < REPEAT_EVERY_S:
+            return False
+        if len(self._said) > 1_000:
+            self._said.clear()
+        self._said[what] = now
+        return True
 
 
 class _Errors:

@@ -145,3 +145,21 @@ def test_the_level_holds_and_a_wrong_one_is_refused(sink: Sink) -> None:
     assert sink.lines() == []
     with pytest.raises(ValueError, match="debug, info, warning, error"):
         logs.setup("intake", "loud")
+
+
+def test_a_library_that_repeats_itself_is_heard_now_and_then(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(logs.clock, "monotonic", lambda: now)
+    library, ours = logging.getLogger("aiokafka.client"), logging.getLogger("shared.kafka")
+    for node in range(50):
+        library.error("Unable to connect to node with id %s", node)
+        ours.warning("cannot reach Kafka")
+    library.error("something else")
+    said = [line["event"] for line in sink.lines()]
+    assert said.count("Unable to connect to node with id 0") == 1
+    assert len([event for event in said if event.startswith("Unable")]) == 1
+    assert said.count("cannot reach Kafka") == 50
+    assert "something else" in said
+    now += logs.REPEAT_EVERY_S
+    library.error("Unable to connect to node with id %s", 7)
+    assert sink.line()["event"] == "Unable to connect to node with id 7"
