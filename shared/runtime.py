@@ -15,27 +15,33 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
+from typing import TypeVar
 
 import structlog
 import uvloop
 from fastapi import FastAPI
+from pydantic import TypeAdapter
 
 from shared import failpoints
 from shared.config import KafkaSettings, ServiceSettings, load
 from shared.errors import StartRefused
 from shared.http.keys import Authenticator
 from shared.http.server import Server
-from shared.kafka.consume import Consumer
+from shared.kafka.consume import BatchHandler, Consumer
 from shared.kafka.producer import Producer
 from shared.postgres import api_keys, gaps
+from shared.postgres.dead_letters import Limit
+from shared.postgres.fold import Decide
 from shared.postgres.migrate import missing
 from shared.postgres.pool import Pool, connection, make_pool
 from shared.postgres.relay import Relay
+from shared.postgres.saves import Also, Saves
 from shared.telemetry import logs, metrics, tracing
 from shared.telemetry.health import Progress
 
 log = structlog.get_logger(__name__)
 
+S = TypeVar("S")
 Loop = Callable[[], Awaitable[None]]
 EXIT_FAILED = 70
 
@@ -51,6 +57,25 @@ class Base:
     relay: Relay
     progress: Progress
     keys: Authenticator
+
+    def saves(self, state: type[S], decide: Decide[S], also: Also | None = None) -> Saves[S]:
+        """The versioned saves of this service, for its `state` (a dataclass) and its `decide`."""
+        adapter = TypeAdapter(state)
+        return Saves(
+            service=self.service,
+            pool=self.pool,
+            relay=self.relay,
+            id_key=self.settings.id_key_bytes(),
+            read=adapter.validate_json,
+            write=lambda value: adapter.dump_json(value).decode(),
+            decide=decide,
+            also=also,
+            dead_letter_check=Limit(self.settings.dead_letter_limit).check,
+        )
+
+    def consumer(self, handle: BatchHandler) -> Consumer:
+        """The consumer of all topics that this service reads."""
+        return Consumer(self.kafka, service=self.service, handle=handle, progress=self.progress)
 
 
 @dataclass(frozen=True, slots=True)

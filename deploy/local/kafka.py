@@ -18,9 +18,9 @@ from deploy.local.jars import ensure_jars
 from deploy.local.java import find_java
 from deploy.local.processes import Child, StartFailed, plain_environment
 from deploy.local.progress import Progress, Step, silent
-from deploy.local.readiness import accepts, await_ready, free_port, run_coroutine
+from deploy.local.readiness import accepts, free_port, run_coroutine
+from deploy.local.server import LocalServer
 
-START_SECONDS = 60.0
 SETTINGS = "server.properties"
 # A small heap and the quick compiler: ready in half the time that the defaults need.
 JVM_OPTIONS = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
@@ -63,17 +63,14 @@ logger.server.level = info
 """
 
 
-class KafkaBroker:
-    """One broker; its data in `folder`, its output in `logs`/kafka.log. All methods may be called from any thread.
+class KafkaBroker(LocalServer):
+    """One broker; a later one on the same folder has the same cluster id and topics."""
 
-    The data outlives it: a later broker on the same folder has the same cluster id and topics, and the same port where
-    that is still free.
-    """
+    part = "kafka"
+    start_seconds = 60.0
 
     def __init__(self, folder: Path, logs: Path, progress: Progress = silent) -> None:
-        self._folder, self._logs, self._progress = folder, logs, progress
-        self._child: Child | None = None
-        self.port = 0
+        super().__init__(folder, logs, progress)
         self.cluster_id = ""
 
     @property
@@ -81,53 +78,7 @@ class KafkaBroker:
         """`host:port` for clients."""
         return f"127.0.0.1:{self.port}"
 
-    @property
-    def child(self) -> Child:
-        """The broker's process."""
-        if self._child is None:
-            raise RuntimeError("kafka has not been started")
-        return self._child
-
-    def start(self) -> None:
-        """Start it and wait until it answers as a working broker. Raises StartFailed.
-
-        The first start picks the port; each later start of this object takes the same one.
-        """
-        if self._child is None:
-            self._prepare()
-        self._progress(Step("kafka", "starting"))
-        self.child.start()
-        try:
-            await_ready(self.child, self._is_ready, START_SECONDS)
-        except BaseException:
-            self.child.kill()
-            raise
-        self._progress(Step("kafka", f"ready at {self.bootstrap}"))
-
-    def stop(self, timeout: float = 10.0) -> None:
-        """Stop it in order; by force after `timeout` seconds."""
-        if self._child is not None:
-            self._child.stop(timeout)
-
-    def kill(self) -> None:
-        """SIGKILL, if it runs."""
-        if self._child is not None:
-            self._child.kill()
-
-    def freeze(self) -> None:
-        """SIGSTOP: its connections stay open and nobody answers."""
-        self.child.freeze()
-
-    def thaw(self) -> None:
-        """End a `freeze`."""
-        self.child.thaw()
-
-    def restart(self) -> None:
-        """Stop (if it runs) and start again on the same port."""
-        self.stop()
-        self.start()
-
-    def _prepare(self) -> None:
+    def _prepare(self) -> Child:
         jars = ensure_jars(self._progress)
         self._folder.mkdir(parents=True, exist_ok=True)
         java = find_java()
@@ -141,9 +92,7 @@ class KafkaBroker:
         # CLASSPATH keeps the command line readable in lists of processes; the locale is that of file names.
         environment = plain_environment(CLASSPATH=os.pathsep.join(map(str, jars)), LC_ALL="C.UTF-8")
         self._format(run, environment)
-        self._child = Child(
-            "kafka", [*run, "kafka.Kafka", SETTINGS], folder=self._logs, env=environment, cwd=self._folder
-        )
+        return Child("kafka", [*run, "kafka.Kafka", SETTINGS], folder=self._logs, env=environment, cwd=self._folder)
 
     def _choose_ports(self) -> None:
         memory = self._folder / "ports"
@@ -178,7 +127,7 @@ class KafkaBroker:
         child = Child("kafka-format", [*run, *format_], folder=self._logs, env=environment, cwd=self._folder)
         child.start()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(START_SECONDS)
+            child.wait(self.start_seconds)
         child.kill()
         if child.returncode != 0:
             raise StartFailed("kafka", "the data folder cannot be formatted", child.log, child.last_lines())

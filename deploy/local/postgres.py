@@ -15,9 +15,9 @@ import asyncpg
 from deploy.local.pgfiles import choose_user, data_home, own, programs
 from deploy.local.processes import Child, StartFailed, plain_environment
 from deploy.local.progress import Progress, Step, silent
-from deploy.local.readiness import accepts, await_ready, free_port, run_coroutine
+from deploy.local.readiness import accepts, free_port, run_coroutine
+from deploy.local.server import LocalServer
 
-START_SECONDS = 60.0
 ROLE = DATABASE = "amends"
 
 # On the command line and not in postgresql.conf, so that a newer version of this file counts for existing data too.
@@ -41,70 +41,25 @@ SETTINGS = {
 SMALL_SHARED_MEMORY = 256 * 1024 * 1024
 
 
-class PostgresServer:
-    """One server; data below `folder`, output in `logs`/postgres.log. All methods may be called from any thread.
+class PostgresServer(LocalServer):
+    """One server. Killing and freezing mean all its backends, too.
 
     As root the server runs as `nobody`, which PostgreSQL demands; the data then lives in a folder of the system where
     that user cannot reach `folder`.
     """
 
+    part = "postgres"
+    start_seconds = 60.0
+
     def __init__(self, folder: Path, logs: Path, progress: Progress = silent) -> None:
-        self._folder, self._logs, self._progress = folder, logs, progress
-        self._child: Child | None = None
+        super().__init__(folder, logs, progress)
         self._data = folder
         self._password = ""
-        self.port = 0
 
     @property
     def dsn(self) -> str:
         """Address of the database `amends` for its owner, a superuser; holds the password."""
         return self._dsn(DATABASE)
-
-    @property
-    def child(self) -> Child:
-        """The server's first process."""
-        if self._child is None:
-            raise RuntimeError("postgres has not been started")
-        return self._child
-
-    def start(self) -> None:
-        """Start it (also after a crash) and wait until it answers queries. Raises StartFailed.
-
-        The first start picks the port; each later start of this object takes the same one.
-        """
-        if self._child is None:
-            self._prepare()
-        self._progress(Step("postgres", "starting"))
-        self.child.start()
-        try:
-            await_ready(self.child, self._is_ready, START_SECONDS)
-        except BaseException:
-            self.child.kill()
-            raise
-        self._progress(Step("postgres", f"ready at 127.0.0.1:{self.port}"))
-
-    def stop(self, timeout: float = 10.0) -> None:
-        """Stop it ("fast": open transactions are rolled back); by force after `timeout` seconds."""
-        if self._child is not None:
-            self._child.stop(timeout)
-
-    def kill(self) -> None:
-        """SIGKILL to the server and all its backends, if it runs."""
-        if self._child is not None:
-            self._child.kill()
-
-    def freeze(self) -> None:
-        """SIGSTOP to the server and all its backends."""
-        self.child.freeze()
-
-    def thaw(self) -> None:
-        """End a `freeze`."""
-        self.child.thaw()
-
-    def restart(self) -> None:
-        """Stop (if it runs) and start again on the same port."""
-        self.stop()
-        self.start()
 
     def restart_immediately(self) -> None:
         """PostgreSQL's "immediate" stop, without a checkpoint, and a start that recovers from the log."""
@@ -115,7 +70,7 @@ class PostgresServer:
     def _dsn(self, database: str) -> str:
         return f"postgresql://{ROLE}:{self._password}@127.0.0.1:{self.port}/{database}"
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> Child:
         user = choose_user()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._data = data_home(self._folder, user).resolve() / "data"
@@ -131,7 +86,7 @@ class PostgresServer:
         memory.write_text(f"{self.port}\n")
         settings = SETTINGS | {"port": str(self.port), "dynamic_shared_memory_type": _shared_memory()}
         arguments = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        self._child = Child(
+        return Child(
             "postgres",
             [str(binaries / "postgres"), "-D", str(self._data), *arguments],
             folder=self._logs,
@@ -177,7 +132,7 @@ class PostgresServer:
         )
         child.start()
         try:
-            code = child.wait(START_SECONDS)
+            code = child.wait(self.start_seconds)
         except subprocess.TimeoutExpired:
             code = -1
         finally:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from functools import partial
 from importlib.resources import files
 
-from pydantic import TypeAdapter
-
 from services.followup import api
 from services.followup.domain import FollowUpState
 from services.followup.handlers import SERVICE, Handlers
 from shared.http.app import make_app
 from shared.http.operations import operations
-from shared.kafka.consume import Consumer
 from shared.policy.document import load_policy
-from shared.postgres.dead_letters import Limit
-from shared.postgres.saves import Saves
 from shared.postgres.timers import Timers
 from shared.runtime import Base, Parts, run
 
@@ -26,24 +21,13 @@ def build(base: Base) -> Parts:
     """Wire the parts together; nothing connects yet."""
     text = (files("services.followup") / "policy" / POLICY).read_text(encoding="utf-8")
     handlers = Handlers(load_policy(text, origin=POLICY))
-    state = TypeAdapter(FollowUpState)
-    handlers.saves = Saves(
-        service=SERVICE,
-        pool=base.pool,
-        relay=base.relay,
-        id_key=base.settings.id_key_bytes(),
-        read=state.validate_json,
-        write=lambda value: state.dump_json(value).decode(),
-        decide=handlers.decide,
-        dead_letter_check=Limit(base.settings.dead_letter_limit).check,
-    )
+    handlers.saves = base.saves(FollowUpState, handlers.decide)
     timers = Timers(service=SERVICE, pool=base.pool, saves=handlers.saves, progress=base.progress)
     app = make_app("Amends follow-up", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(base.pool, base.keys))
     app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys))
-    consumer = Consumer(base.kafka, service=SERVICE, handle=handlers.handle_batch, progress=base.progress)
     base.progress.expect("timers", base.settings.liveness_window_s)
-    return Parts(app, loops={"timers": timers.run}, consumer=consumer)
+    return Parts(app, loops={"timers": timers.run}, consumer=base.consumer(handlers.handle_batch))
 
 
 main = partial(run, SERVICE, build)

@@ -42,7 +42,7 @@ def test_nothing_outlives_a_killed_owner(tmp_path: Path, kind: str) -> None:
 def test_an_owner_asked_to_end_stops_its_child_in_order(tmp_path: Path, number: signal.Signals) -> None:
     owner, told = start_owner(tmp_path, "plain")
     owner.send_signal(number)
-    assert owner.wait(10) == 128 + number
+    assert owner.wait(30) == 128 + number
     assert "asked to stop" in (tmp_path / "program.log").read_text()
     assert eventually(lambda: not any(map(runs, told["pids"])))
     assert not (tmp_path / "program.pid").exists()

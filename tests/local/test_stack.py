@@ -171,7 +171,7 @@ def test_an_interrupted_start_leaves_nothing(folder: Path) -> None:
     assert eventually((folder / "logs" / "kafka-format.pid").exists)
     children = psutil.Process(owner.pid).children(recursive=True)
     owner.send_signal(signal.SIGINT)
-    assert owner.wait(10) == 130
+    assert owner.wait(30) == 130
     assert eventually(lambda: not any(runs(each.pid) for each in children))
     assert not working_in(folder)
 
