@@ -122,7 +122,9 @@ def test_one_trace_from_the_request_to_the_ledger_row(running: Running) -> None:
     assert way[0] == "process followups"
     assert way[-1] == "POST /v1/complaints"
     assert way[1:-1][:3] == ["create followups", "process complaints", "create complaints"]
-    read = {s.parent_id for s in spans.values() if s.trace_id == trace and s.name.startswith("process ")}
+    created = {s.span_id for s in spans.values() if s.trace_id == trace and s.name.startswith("create ")}
+    read = created & {s.parent_id for s in spans.values()}
+    assert len(read) == 3
     sent = {link for s in spans.values() if s.name.startswith("send ") for link in s.links}
     assert read <= sent, "what was read is linked from the batch that sent it"
 
