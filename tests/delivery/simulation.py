@@ -63,7 +63,7 @@ CLIENTS = 6
 SPEED = 60
 # Far more than a run takes (two seconds): only one that is stuck gets there.
 ANSWER_S, DRAIN_S = 120.0, 60.0
-REPLAY_ROUNDS = 20
+REPLAY_ROUNDS = 12
 LANES = 3
 
 

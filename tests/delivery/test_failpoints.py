@@ -27,7 +27,7 @@ from tests.delivery.parts import Crash, Noted, Replica, states_of, subject_numbe
 
 REACHED = [name for name in failpoints.POINTS if name.partition(".")[0] in ("save", "relay", "sweep", "timers")]
 # A worker frozen in a transaction keeps its locks: it goes on when the other has come to an end, or waits for it.
-THAW_S = 0.1
+THAW_S = 0.05
 _numbers = itertools.count(1000)
 _worker: ContextVar[Worker] = ContextVar("worker")
 
@@ -74,6 +74,7 @@ class Worker:
                 raise
             if not self._sending.done() and doing.exception() is None:
                 completed = doing.result()
+                await asyncio.sleep(0 if completed else 0.01)
                 continue
             for task in tasks:
                 task.cancel()
@@ -125,7 +126,6 @@ class Day:
         await self._clock(60)
         await replica.timers._fire()
         await replica.relay._sweep_once()
-        await asyncio.sleep(0.002)
         return await self._bench.count("timer") == 0 and await self._bench.count("outbox") == 0
 
     async def outcome(self) -> tuple[Any, ...]:
