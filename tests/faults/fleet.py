@@ -57,6 +57,7 @@ class Replica:
     plan: deque[str] = field(default_factory=deque)
     mutant: str = ""
     wanted: bool = True
+    balanced: bool = False  # a load balancer sends requests only to those that were ready once
 
 
 class Fleet:
@@ -112,9 +113,10 @@ class Fleet:
         return self.deployment.topic_prefix + name
 
     def urls(self, service: str) -> list[str]:
-        """Where the replicas of a service answer."""
+        """Where the replicas of a service answer that have been ready."""
         with self._lock:
-            return [r.process.url for r in self.replicas.values() if r.process.service == service and r.wanted]
+            replicas = [r for r in self.replicas.values() if r.process.service == service]
+            return [r.process.url for r in replicas if r.wanted and r.balanced]
 
     def url(self, service: str) -> str:
         """Where its first replica answers."""
@@ -155,6 +157,7 @@ class Fleet:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"{name} is not ready after {timeout:.0f} s; its log: {self.log_tail(name)}")
                 time.sleep(0.05)
+            self.replicas[name].balanced = True
 
     def kill(self, name: str) -> None:
         """SIGKILL; the supervisor starts it again."""

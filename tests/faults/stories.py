@@ -21,9 +21,7 @@ def decisions(journal: Journal, world: World) -> Told:
     """One decision for the first contact, one more when someone was hurt after all; by the rules that match."""
     for complaint_id in _complaints(journal):
         events = world.by_subject[complaint_id]
-        # In intake's order, which need not be the client's: replicas normalize side by side.
-        contacts = [e.json()["contact"]["source"]["event_id"] for e in events["intake"] if e.type in CONTACTS]
-        sorts = [journal.submissions[event_id].sort for event_id in contacts]
+        sorts = _sorts(journal, events["intake"])
         expected: list[tuple[int, set[str]]] = []
         rules: set[str] = set()
         tier = 0
@@ -87,7 +85,10 @@ def follow_ups(journal: Journal, world: World) -> Told:
         least, most = journal.forced.get(complaint_id, (0, 0))
         if not least <= plan.counts["update_due"] <= most:
             yield complaint_id, f"{plan.counts['update_due']} updates came due, expected {least} to {most}"
-        if complaint_id not in touched and plan.counts["update_scheduled"] != 1 + plan.counts["update_due"]:
+        # An urgent message behind another one makes the updates more frequent: planned anew.
+        sorts = _sorts(journal, world.by_subject[complaint_id]["intake"])
+        plans = 1 + plan.counts["update_due"] + ("urgent" in sorts[1:] and sorts[0] != "urgent")
+        if complaint_id not in touched and plan.counts["update_scheduled"] != plans:
             yield complaint_id, f"{plan.counts['update_scheduled']} updates planned"
         only_resolved = (resolved_once[complaint_id], others[complaint_id], complaint_id in journal.forced) == (
             1,
@@ -128,6 +129,12 @@ class _Plan:
         expected = self._planned.pop(name, 0)
         self.due_at.pop(name, None)
         return "" if number == expected else f"{name} {number} {step}, planned was {expected or 'nothing'}"
+
+
+def _sorts(journal: Journal, events: list[Event]) -> list[str]:
+    """Of a complaint's contacts, in intake's order. That need not be the client's: replicas normalize side by side."""
+    contacts = [e.json()["contact"]["source"]["event_id"] for e in events if e.type in CONTACTS]
+    return [journal.submissions[event_id].sort for event_id in contacts]
 
 
 def _complaints(journal: Journal) -> list[str]:

@@ -39,6 +39,7 @@ async def test_a_crash_at_every_point(stack: LocalStack) -> None:
     with Fleet(stack, session_timeout_s=2.0, AMENDS_DEAD_LETTER_LIMIT="1000") as fleet:
         for name, points in plans.items():
             fleet.start(name, plan=points)
+        fleet.await_ready()
         kafka, prefix = fleet.deployment.kafka_bootstrap, fleet.deployment.topic_prefix
         async with Client(fleet.urls, fleet.key, journal, 1) as client:
             load = Load(client, fleet.dsn, rate=15, seed=1)
