@@ -53,7 +53,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--part", choices=PARTS, help="only this part (hops: with the limit that it is compared with)")
     parser.add_argument("--service", choices=SERVICES, help="only this service's hop (parts hops and large)")
-    parser.add_argument("--events", type=int, help="inputs of each round of a hop (default 20,000; quick 10,000)")
+    parser.add_argument(
+        "--events", type=int, help="inputs of each round of a hop (default 20,000; quick and large 10,000)"
+    )
     parser.add_argument(
         "--rounds", type=int, help="rounds of each hop, of which the middle one counts (default 3; quick 1)"
     )
@@ -72,7 +74,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="little data: a first look, in less than two minutes")
     parser.add_argument("--json", metavar="FILE", help="write the results there, too")
     given = parser.parse_args()
-    given.events = given.events or (10_000 if given.quick else 20_000)
+    given.events = given.events or (10_000 if given.quick or given.part == "large" else 20_000)
     given.rounds = 1 if given.profile else given.rounds or (1 if given.quick else 3)
     given.seconds = given.seconds or (QUICK_S if given.quick or given.part == "rss" else 20.0)
     if given.events < 5_000:
@@ -93,7 +95,7 @@ async def measure(given: argparse.Namespace, folder: Path, results: dict[str, An
         return
     with servers() as cluster:
         if not given.profile and wanted & {"limit", "hops"}:
-            limit = await hops.limit(cluster, folder, events=given.events)
+            limit = await hops.limit(cluster, folder, events=given.events * given.rounds)
             results.update(limit=round(limit["events_s"], 1), limit_detail=limit)
         if "hops" in wanted:
             results["hops"] = {}
