@@ -58,7 +58,8 @@ class Load:
         self.offset = time.time() - time.monotonic()
         self.number = 0
         self.waiting: deque[float] = deque()
-        self.idle: list[Connection] = []
+        self.idle: deque[Connection] = deque()  # used in turn, so that none is idle for longer than it must be
+        self.reconnecting: asyncio.Future[None] | None = None
         self.running = 0
         self.done: list[tuple[int, float, float]] = []
         self.refused: Counter[str] = Counter()
@@ -69,10 +70,8 @@ class Load:
         return time.monotonic() + self.offset
 
     async def run(self) -> dict[str, Any]:
-        loop = asyncio.get_running_loop()
         for _ in range(self.plan.connections):
-            _, connection = await loop.create_connection(lambda: Connection(self), "127.0.0.1", self.plan.port)
-            self.idle.append(connection)
+            await self.connect()
         cpu, started = time.process_time(), self.clock()
         self.ends = started + self.plan.seconds
         if self.plan.rate:
@@ -88,6 +87,20 @@ class Load:
             self.refused[self.lost or "no answer"] += self.running + len(self.waiting) or 1
         cpu = time.process_time() - cpu
         return {"started": started, "ended": ended, "cpu_s": cpu, "done": self.done, "refused": dict(self.refused)}
+
+    async def connect(self) -> None:
+        """Open one more connection."""
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(lambda: Connection(self), "127.0.0.1", self.plan.port)
+        self.idle.append(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """A server may close what has been idle for long; anything else is a request that got no answer."""
+        if connection in self.idle:
+            self.idle.remove(connection)
+            self.reconnecting = asyncio.ensure_future(self.connect())
+        else:
+            self.lost = "intake closed a connection with a request on it"
 
     async def _paced(self, started: float) -> None:
         """Send when it is due, whatever has been answered: a slow server is waited for, not spared."""
@@ -110,7 +123,7 @@ class Load:
         self.number += size
         body = self.samples.item(number) if size == 1 else self.samples.items(number, size)
         self.running += 1
-        self.idle.pop().post(number, due, b"%s%d\r\n\r\n%s" % (self.head, len(body), body))
+        self.idle.popleft().post(number, due, b"%s%d\r\n\r\n%s" % (self.head, len(body), body))
 
     def answered(self, connection: Connection, status: bytes, body: bytes) -> None:
         self.running -= 1
@@ -155,7 +168,7 @@ class Connection(asyncio.Protocol):
             self._load.answered(self, answer[9:12], answer[head + 4 :])
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._load.lost = "intake closed a connection"
+        self._load.closed(self)
 
 
 def main() -> None:
