@@ -114,9 +114,8 @@ class Chaos:
 
     async def kafka_down(self) -> None:
         """Kafka is away for 20 s. Intake accepts as ever, and one that is started meanwhile does too."""
-        while self._thawing:  # whoever is frozen now would make requests wait
-            await asyncio.wait(self._thawing)
-            self._thawing = {task for task in self._thawing if not task.done()}
+        while any(name.startswith("intake") for name in self._frozen):  # its requests would wait, Kafka or not
+            await asyncio.sleep(0.1)
         await asyncio.to_thread(self._fleet.await_ready, *self._fleet.names("intake"))
         self._note("Kafka down", "20 s")
         await asyncio.to_thread(self._fleet.stack.kafka.kill)

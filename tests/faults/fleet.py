@@ -8,9 +8,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -45,17 +44,14 @@ class End:
 
     name: str
     code: int
-    failpoint: str
 
 
 @dataclass
 class Replica:
-    """One process and what its next starts are armed with."""
+    """One process, and through which module of ours it is started, if any."""
 
     process: ServiceProcess
-    failpoint: str = ""
-    plan: deque[str] = field(default_factory=deque)
-    mutant: str = ""
+    via: tuple[str, ...] = ()
     wanted: bool = True
     balanced: bool = False  # a load balancer sends requests only to those that were ready once
 
@@ -127,26 +123,27 @@ class Fleet:
         with self._lock:
             return [name for name, r in self.replicas.items() if r.process.service == service and r.wanted]
 
-    def start(self, *names: str, failpoints: str = "", plan: Iterable[str] = (), mutant: str = "") -> None:
-        """Start replicas (`records-2`). `plan`: a failpoint for each start, the first now; then none."""
+    def start(self, *names: str, failpoints: str = "", via: tuple[str, ...] = ()) -> None:
+        """Start replicas (`records-2`); an end later on is followed by a start without failpoints.
+
+        `via`: a module of tests.faults that runs the service in its own way, and what it is told.
+        """
         for name in names:
-            armed = deque(plan)
-            failpoint = failpoints or (armed.popleft() if armed else "")
-            replica = Replica(self._process(name, failpoint, mutant), failpoint, armed, mutant)
             with self._lock:
                 if name in self.replicas and self.replicas[name].process.child.alive:
                     raise RuntimeError(f"{name} runs already")
-                self.replicas[name] = replica
-                replica.process.start()
+                self.replicas[name] = Replica(self._process(name, failpoints, via), via)
+                self.replicas[name].process.start()
 
-    def _process(self, name: str, failpoint: str, mutant: str = "", port: int = 0) -> ServiceProcess:
+    def _process(self, name: str, failpoints: str, via: tuple[str, ...], port: int = 0) -> ServiceProcess:
         service = name.partition("-")[0]
-        environment = self.deployment.environment(AMENDS_FAILPOINTS=failpoint, **self._settings)
-        if mutant:
+        environment = self.deployment.environment(AMENDS_FAILPOINTS=failpoints, **self._settings)
+        if via:
             environment["PYTHONPATH"] = str(ROOT)
         process = ServiceProcess(service, environment=environment, folder=self.folder, port=port, name=name)
-        if mutant:
-            process.child.argv = [sys.executable, "-m", "tests.faults.mutant", mutant, f"services.{service}.app"]
+        if via:
+            module, *told = via
+            process.child.argv = [sys.executable, "-m", f"tests.faults.{module}", *told, f"services.{service}.app"]
         return process
 
     def await_ready(self, *names: str, timeout: float = 40.0) -> None:
@@ -182,12 +179,6 @@ class Fleet:
         replica.process.child.stop(timeout)
         return replica.process.child.returncode or 0
 
-    def pending_plans(self) -> dict[str, list[str]]:
-        """Failpoints that are armed or still to be armed, by replica."""
-        with self._lock:
-            left = {n: [*filter(None, [r.failpoint]), *r.plan] for n, r in self.replicas.items() if r.wanted}
-        return {name: points for name, points in left.items() if points}
-
     def log_tail(self, name: str, lines: int = 15) -> str:
         """The last lines that a replica has written."""
         return "\n".join(self.replicas[name].process.child.last_lines(lines))
@@ -198,7 +189,6 @@ class Fleet:
                 for name, replica in self.replicas.items():
                     child = replica.process.child
                     if replica.wanted and not child.alive:
-                        self.ends.append(End(name, child.returncode or 0, replica.failpoint))
-                        replica.failpoint = replica.plan.popleft() if replica.plan else ""
-                        replica.process = self._process(name, replica.failpoint, replica.mutant, replica.process.port)
+                        self.ends.append(End(name, child.returncode or 0))
+                        replica.process = self._process(name, "", replica.via, replica.process.port)
                         replica.process.start()

@@ -32,7 +32,7 @@ async def test_commands_at_two_replicas_and_a_save_without_revision(fleet: Fleet
     """Two replicas resolve the same complaint at the same time, one of them slowly."""
     slow = "save.before_write=sleep:0.3"
     fleet.start(*ALL)
-    fleet.start("escalation-2", failpoints=slow, mutant="slowfind")
+    fleet.start("escalation-2", failpoints=slow, via=("mutant", "slowfind"))
     await asyncio.to_thread(fleet.await_ready)
     journal = Journal(SOURCE)
     async with Client(fleet.urls, fleet.key, journal, 1) as client:
@@ -42,7 +42,7 @@ async def test_commands_at_two_replicas_and_a_save_without_revision(fleet: Fleet
         assert await everything_wrong(fleet, journal) == []
 
         await asyncio.to_thread(fleet.stop, "escalation-2")
-        fleet.start("escalation-2", failpoints=slow, mutant="norevision")
+        fleet.start("escalation-2", failpoints=slow, via=("mutant", "norevision"))
         await asyncio.to_thread(fleet.await_ready)
         for _ in range(10):
             if await both_resolve(fleet, client, after=0.15) == [200, 200]:
@@ -85,7 +85,7 @@ async def test_handling_without_seen_is_caught(fleet: Fleet) -> None:
         assert await everything_wrong(fleet, journal) == []
 
         await asyncio.to_thread(fleet.stop, "escalation-1")
-        fleet.start("escalation-1", mutant="noseen")
+        fleet.start("escalation-1", via=("mutant", "noseen"))
         await publish_again(fleet, "complaints")
         await until_found(fleet, journal, "decision", "decided [(1, set()), (1, set())")
 
@@ -103,7 +103,7 @@ async def test_an_early_acknowledgement_is_caught(fleet: Fleet) -> None:
         assert await everything_wrong(fleet, journal) == []
 
         await asyncio.to_thread(fleet.stop, "intake-1")
-        fleet.start("intake-1", failpoints=dies, mutant="ackfirst")
+        fleet.start("intake-1", failpoints=dies, via=("mutant", "ackfirst"))
         await asyncio.to_thread(fleet.await_ready)
         await post_complaints(client, 1)
         async with asyncio.timeout(10):
