@@ -39,7 +39,7 @@ IDLE_S = 1.0
 GATHER_S = 0.01
 HALT_RETRY_S = 15.0
 # Submissions just accepted need not be read back and parsed again; beyond this many they are.
-REMEMBERED = 5_000
+REMEMBERED = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class Handlers:
         self._progress = progress
         self.acceptance = Acceptance(pool, stored=self._just_stored)
         self._remembered: OrderedDict[UUID, tuple[Stored, Sequence[Item]]] = OrderedDict()
+        self._items = 0
         self._arrived = asyncio.Event()
         self.saves: Saves[IntakeState]
 
@@ -86,15 +87,21 @@ class Handlers:
         if accepted:
             stored = Stored(delivery, adapter, carrier.traceparent, {})
             self._remembered[delivery.id] = (stored, items)
-            while len(self._remembered) > REMEMBERED:
-                self._remembered.popitem(last=False)
+            self._items += len(items)
+            while self._items > REMEMBERED:
+                self._forget(next(iter(self._remembered)))
         answers: list[Answer] = await self.acceptance.accept(accepted) if accepted else []
         if all(answer != "accepted" for answer in answers):
-            self._remembered.pop(delivery.id, None)
+            self._forget(delivery.id)
         answered = iter(
             Answered(a.identity.event_id, a.complaint_id, answer) for a, answer in zip(accepted, answers, strict=True)
         )
         return [item if isinstance(item, Rejection) else next(answered) for item in items]
+
+    def _forget(self, delivery_id: UUID) -> None:
+        remembered = self._remembered.pop(delivery_id, None)
+        if remembered is not None:
+            self._items -= len(remembered[1])
 
     def _complaint_id(self, source: str, item: Submission) -> UUID:
         return ids.complaint_id(self._id_key, source, item.identity.record_id)
@@ -202,7 +209,7 @@ class Handlers:
             outcomes.append((UUID(delivery_id), int(number), "dead_letter", dead.reason))
         await store.settle(conn, outcomes)
         for outcome_row in outcomes:
-            self._remembered.pop(outcome_row[0], None)
+            self._forget(outcome_row[0])
 
 
 def _read_again(stored: Stored) -> Sequence[Item]:
