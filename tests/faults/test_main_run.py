@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import subprocess
+import sys
 
 from deploy.local.stack import LocalStack
 from tests.faults import run
 from tests.faults.chaos import SERVICES
+from tests.faults.fleet import ROOT
 
 
 def test_every_kind_of_fault_under_load(stack: LocalStack) -> None:
@@ -27,3 +30,13 @@ def test_every_kind_of_fault_under_load(stack: LocalStack) -> None:
     assert len(outcome.down_s) > 100, outcome.text()
     assert outcome.down_tries == 1, outcome.text()
     assert sorted(outcome.down_s)[int(len(outcome.down_s) * 0.99)] < 2.0, outcome.text()
+
+
+def test_the_checker_shares_no_code_with_the_services() -> None:
+    """What both got wrong in the same way would go unseen."""
+    loads = "import sys, tests.faults.checker; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run(
+        [sys.executable, "-c", loads], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "tests" in loaded
+    assert not {"services", "shared", "deploy"} & set(loaded)
