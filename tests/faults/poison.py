@@ -110,7 +110,7 @@ class Poison:
                         self._prefix + topic,
                         value,
                         key=key,
-                        headers=[*headers, MARK],  # type: ignore[list-item]
+                        headers=[*headers, MARK],
                     )
                 return topic, at.partition, at.offset
             except (KafkaError, OSError, TimeoutError):

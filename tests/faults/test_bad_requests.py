@@ -266,7 +266,8 @@ def test_good_deliveries_of_every_kind(site: Site) -> None:
 async def outcomes_of(dsn: str) -> dict[str | None, int]:
     conn = await asyncpg.connect(dsn)
     try:
-        return dict(await conn.fetch("select outcome, count(*) from intake.submission group by 1"))
+        rows = await conn.fetch("select outcome, count(*) from intake.submission group by 1")
+        return {row[0]: row[1] for row in rows}
     finally:
         await conn.close()
 
