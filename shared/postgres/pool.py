@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -56,15 +57,21 @@ async def make_pool(dsn: str, *, service: str, max_size: int = 10) -> Pool:
     )
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def connection(pool: Pool) -> AsyncIterator[Connection]:
     """A connection for one transaction. After any doubt about its state it is thrown away, not returned."""
     conn: Any = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
     try:
         yield conn
     except BaseException as error:
-        if not isinstance(error, Exception) or classify(error) == "transient":
-            conn.terminate()
+        task = asyncio.current_task()
+        cancelled = task is not None and task.cancelling() > 0
+        if cancelled or not isinstance(error, Exception) or classify(error) == "transient":
+            with contextlib.suppress(asyncpg.InterfaceError):  # the pool may have given it up already
+                conn.terminate()
+        if cancelled and isinstance(error, Exception):
+            # On a lost connection the rollback fails, and its error would hide that the task has to end.
+            raise asyncio.CancelledError from error
         raise
     finally:
         await pool.release(conn, timeout=ACQUIRE_TIMEOUT_S)

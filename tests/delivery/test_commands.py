@@ -52,6 +52,17 @@ async def test_the_same_key_twice_at_the_same_time_is_done_once(bench: Bench, po
     assert await bench.tokens(A) == ["close"]
 
 
+async def test_the_same_key_at_the_same_time_for_another_complaint_is_refused(bench: Bench) -> None:
+    with Gate("save.before_write") as gate:
+        first = asyncio.ensure_future(command(bench.replica(), A, "close", key="k1"))
+        await gate.reached.wait()
+        await command(bench.replica(), B, "close", key="k1")
+        gate.opened.set()
+        with pytest.raises(KeyReused):
+            await first
+    assert (await bench.tokens(A), await bench.tokens(B)) == ([], ["close"])
+
+
 async def test_a_refused_command_changes_nothing_and_leaves_its_key_free(bench: Bench) -> None:
     refused = await command(bench.replica(), A, "refuse", key="k1")
     assert (refused.status, refused.body["title"]) == (409, "Refused")

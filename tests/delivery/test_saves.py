@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 from unittest import mock
@@ -10,7 +11,7 @@ from unittest import mock
 import asyncpg
 import pytest
 
-from shared.postgres import gaps, pool
+from shared.postgres import gaps, outbox, pool
 from shared.postgres.dead_letters import save_batch
 from shared.postgres.inputs import Inputs, Work
 from shared.postgres.pool import Connection, make_pool
@@ -18,6 +19,15 @@ from tests.delivery.bench import SERVICE, Bench, Gate, Once, Running, command, u
 from tests.delivery.parts import Crash, ListSender, subject_number
 
 A, B = subject_number(1), subject_number(2)
+
+
+async def kill_connections(bench: Bench) -> None:
+    killed = await bench.conn.fetch(
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+        "where application_name = $1 and datname = current_database()",
+        f"amends-{SERVICE}",
+    )
+    assert killed
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -66,17 +76,9 @@ async def test_a_deadlock_is_decided_again(bench: Bench, bench_database: str) ->
 
 @pytest.mark.parametrize("point", ["save.before_load", "save.before_write", "save.before_commit"])
 async def test_a_killed_connection_is_replaced_and_the_effect_is_there_once(bench: Bench, point: str) -> None:
-    async def kill() -> None:
-        killed = await bench.conn.fetch(
-            "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
-            "where application_name = $1 and datname = current_database()",
-            f"amends-{SERVICE}",
-        )
-        assert killed
-
     replica = bench.replica()
     await command(replica, A, "before")
-    with Once(point, kill):
+    with Once(point, lambda: kill_connections(bench)):
         await save_batch(replica.saves, bench.incoming(A, "one", "two"))
     assert await bench.tokens(A) == ["before", "one", "two"]
 
@@ -116,6 +118,40 @@ async def test_a_frozen_transaction_blocks_others_for_a_moment_only(bench: Bench
     assert await bench.tokens(A) == ["before", "other", "frozen"]
 
 
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_cancelled_save_ends_also_when_its_connection_is_lost(bench: Bench, lost: bool) -> None:
+    """The error of rolling back must not pass for a reason to try again: a shutdown would never end."""
+    with Gate("save.before_write") as gate:
+        saving = asyncio.ensure_future(command(bench.replica(), A, "late"))
+        await gate.reached.wait()
+        if lost:
+            await kill_connections(bench)
+            await asyncio.sleep(0.05)  # the client has to notice
+        saving.cancel()
+        await asyncio.wait([saving], timeout=5)
+        assert saving.cancelled()
+    assert await bench.tokens(A) == []
+
+
+@pytest.mark.parametrize(("error", "kept"), [(Crash(), False), (TimeoutError(), False), (ZeroDivisionError(), True)])
+async def test_after_a_doubt_about_a_connection_it_is_thrown_away(bench: Bench, error: BaseException, kept: bool) -> None:
+    pids = []
+    for fails in (True, False):
+        with contextlib.suppress(type(error)):
+            async with pool.connection(bench.pool) as conn:
+                pids.append(await conn.fetchval("select pg_backend_pid()"))
+                if fails:
+                    raise error
+    assert (pids[0] == pids[1]) == kept
+
+
+async def test_no_client_may_hold_locks_or_run_for_long(bench: Bench) -> None:
+    for setting, most in (("idle_in_transaction_session_timeout", 5), ("lock_timeout", 5), ("statement_timeout", 25)):
+        async with pool.connection(bench.pool) as conn:
+            seconds = await conn.fetchval("select extract(epoch from current_setting($1)::interval)::float8", setting)
+        assert 0 < seconds <= most, setting
+
+
 async def test_an_event_is_not_held_behind_one_that_was_handled_at_the_same_moment(bench: Bench) -> None:
     first, second = bench.incoming(A, "one", "two")
     with Gate("save.before_write") as gate:  # it has seen no predecessor, and is about to hold `two`
@@ -148,6 +184,8 @@ async def test_what_a_crash_left_in_the_outbox_is_swept_by_another_replica(bench
     async with Running(one.relay.run, one.relay.sweep, two.relay.run, two.relay.sweep):
         await save_batch(one.saves, bench.incoming(B, "one", "two"))
         await until(lambda: outbox_has(bench, 1))
+        with mock.patch.object(outbox, "claim", wraps=outbox.claim) as claim:
+            await until(lambda: called(claim, 5))
         assert {record.key for record in bench.kafka.topics["escalations"]} == {B.bytes}, "nobody sweeps what is not late"
         await bench.advance(4)
         await until(lambda: outbox_has(bench, 0))
@@ -161,7 +199,7 @@ async def test_a_row_whose_sending_failed_stays_and_is_swept_later(bench: Bench)
         async with Running(replica.relay.run, replica.relay.sweep):
             await save_batch(replica.saves, bench.incoming(A, "one", "two"))
             await bench.advance(4)
-            await until(lambda: called(send, 2))
+            await until(lambda: called(send, 2))  # by the saver, and by the sweep
         assert await bench.count("outbox") == 1
     await bench.advance(31)
     async with Running(replica.relay.sweep):
@@ -169,7 +207,7 @@ async def test_a_row_whose_sending_failed_stays_and_is_swept_later(bench: Bench)
     assert len(bench.kafka.topics["escalations"]) == 2
 
 
-async def called(what: mock.AsyncMock, times: int) -> bool:
+async def called(what: mock.Mock, times: int) -> bool:
     return what.call_count >= times
 
 

@@ -86,6 +86,27 @@ async def test_a_timer_that_is_being_cancelled_when_it_comes_due_never_fires(ben
     assert await bench.count("timer") == 0
 
 
+async def test_a_timer_that_another_replica_is_firing_holds_no_other_up(bench: Bench) -> None:
+    other = subject_number(2)
+    await command(planning(bench), A, "set first 1")
+    await command(planning(bench), other, "set second 10")
+    await bench.advance(2)
+    with Gate("timers.after_claim") as gate:
+        async with Running(planning(bench).timers.run):
+            await gate.reached.wait()
+            await bench.advance(10)
+
+            async def fired() -> bool:
+                return "second" in await bench.tokens(other)
+
+            async with Running(planning(bench).timers.run):
+                await until(fired)
+            assert "first" not in await bench.tokens(A)
+            gate.opened.set()
+            await until(lambda: no_timer_due(bench))
+    assert await bench.tokens(A) == ["set first 1", "first"]
+
+
 @pytest.mark.parametrize("point", ["timers.after_claim", "save.before_write", "save.before_commit", "save.after_commit"])
 async def test_a_timer_whose_firing_crashed_fires_once(bench: Bench, point: str) -> None:
     async def crash() -> None:
