@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from shared.calendar import durations
 from shared.contracts.complaints import ComplaintReceived, Contact, ContactAdded, ReplySent, Short, StatusReported
@@ -32,6 +32,8 @@ class EscalationState:
     remedy_authority: dict[str, str] = field(default_factory=dict)
     # What the contact centre reported before the complaint itself arrived.
     reported: StatusReported | None = None
+    # When the last report that was followed occurred: an older one that comes late says nothing new.
+    reported_at: AwareDatetime | None = None
 
 
 class Resolve(BaseModel):
@@ -68,9 +70,11 @@ def on_event(state: S | None, data: EventData, at: datetime, policy: Policy) -> 
         case ReplySent(contact=contact):
             return Decision(replace(before, facts=before.facts.after_reply(contact.occurred_at)))
         case StatusReported():
-            if before.facts.received_at is None:
-                return Decision(replace(before, reported=data))
-            return _reported(before, data)
+            if before.facts.received_at is not None:
+                return _reported(before, data)
+            if before.reported is not None and data.occurred_at < before.reported.occurred_at:
+                return Decision(before)
+            return Decision(replace(before, reported=data))
         case _:
             return Decision(before)
 
@@ -96,7 +100,7 @@ def on_command(state: S | None, command: Resolve | Close, now: datetime) -> Deci
 
 
 def _received(before: S, contact: Contact, at: datetime, policy: Policy) -> Decision[S]:
-    known = S(before.facts.after_contact(contact), before.tier, before.clocks, before.remedy_authority)
+    known = replace(before, facts=before.facts.after_contact(contact), reported=None)
     after, decision = _decide(known, at, policy, ComplaintReceived.TYPE)
     if before.reported is None:
         return Decision(after, (decision,))
@@ -123,6 +127,9 @@ def _wrote_again(before: S, contact: Contact, at: datetime, policy: Policy) -> D
 
 def _reported(before: S, reported: StatusReported) -> Decision[S]:
     """What the contact centre says of its own record is a fact: it is followed, whatever the status here."""
+    if before.reported_at is not None and reported.occurred_at < before.reported_at:
+        return Decision(before)
+    before = replace(before, reported_at=reported.occurred_at)
     if reported.status == before.facts.status:
         return Decision(before)
     by = f"contact-centre:{reported.source.instance}"
@@ -157,5 +164,5 @@ def _decide(before: S, as_of: datetime, policy: Policy, trigger: str) -> tuple[S
         trigger=trigger,
         as_of=as_of,
     )
-    decided = S(before.facts, decision.tier, decision.clocks, decision.remedy_authority, before.reported)
+    decided = replace(before, tier=decision.tier, clocks=decision.clocks, remedy_authority=decision.remedy_authority)
     return decided, decision

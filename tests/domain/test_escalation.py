@@ -126,6 +126,14 @@ def test_the_contact_centre_may_report_a_status_before_the_complaint_arrives() -
     assert events[1].by == "contact-centre:shop-eu"
 
 
+def test_an_older_report_that_comes_late_changes_nothing() -> None:
+    reopened, resolved = status("open", 3 * HOUR), status("resolved", 2 * HOUR)
+    first, _ = fold(ComplaintReceived(contact=contact()), status("resolved", HOUR), reopened, resolved)
+    assert first.facts.status == "open"
+    before_the_complaint, _ = fold(reopened, resolved, ComplaintReceived(contact=contact()))
+    assert before_the_complaint.facts.status == "open"
+
+
 def test_what_is_no_complaint_gets_no_decision() -> None:
     set_aside = SubmissionSetAside(source=source(), reason="written by a bot", received_at=START, raw=raw())
     _, events = fold(set_aside)
