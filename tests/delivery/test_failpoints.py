@@ -92,6 +92,7 @@ class Day:
         self.subject = subject_number(next(_numbers))
         self._events = bench.incoming(self.subject, "one", "two", "three", "four", "five")
         self._start = next(_numbers) * 1000
+        self._evening = 20
 
     async def early(self, replica: Replica) -> bool:
         await save_batch(replica.saves, [self._events[1]])
@@ -122,8 +123,9 @@ class Day:
         return True
 
     async def rest(self, replica: Replica) -> bool:
-        """Whatever was claimed and left comes again after half a minute."""
-        await self._clock(60)
+        """What was claimed and left comes again after half a minute."""
+        self._evening += 40
+        await self._clock(self._evening)
         await replica.timers._fire()
         await replica.relay._sweep_once()
         return await self._bench.count("timer") == 0 and await self._bench.count("outbox") == 0
