@@ -36,7 +36,7 @@ SERVICE = "intake"
 BATCH_ITEMS = 500
 IDLE_S = 1.0
 # A save of one submission costs almost as much as a save of fifty: what comes within this time shares one.
-GATHER_S = 0.01
+GATHER_S = 0.02
 HALT_RETRY_S = 15.0
 # Submissions just accepted need not be read back and parsed again; beyond this many they are.
 REMEMBERED = 4_000

@@ -58,8 +58,8 @@ def make_subscriber(
         rebalance_timeout_ms=30_000,
         max_partition_fetch_bytes=2_097_152,
         # A save of one event costs almost as much as a save of fifty: the broker waits a little for more.
-        fetch_min_bytes=65_536,
-        fetch_max_wait_ms=20,
+        fetch_min_bytes=262_144,
+        fetch_max_wait_ms=50,
         listener=listener,
         parser=_keep_raw,
         decoder=_raw,
