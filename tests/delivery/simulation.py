@@ -6,7 +6,7 @@ fail; processes crash at every failpoint; connections are killed; a part of the 
 replayed. Then everything must be there, once and in order. What must be there is known from what the commands
 acknowledged, and from nothing else.
 
-    python -m tests.delivery.simulation SEED [COMMANDS] [--mutant NAME]
+    python -m tests.delivery.simulation SEED [COMMANDS] [--runs N] [--mutant NAME]
 
 The seed decides all that is decided here; how the tasks interleave also depends on PostgreSQL's timing, so a failing
 seed fails again mostly, not always. The servers are those of tests/harness/cluster.py.
@@ -22,7 +22,7 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 from unittest import mock
@@ -30,16 +30,11 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from aiokafka.errors import KafkaTimeoutError
 
 from shared import failpoints
-from shared.contracts.codec import decode, read_data
-from shared.contracts.envelope import Event
-from shared.contracts.topics import TOPIC_OF
 from shared.postgres import commands, dead_letters, relay, timers
-from shared.postgres.dead_letters import NotReplayable, save_batch
-from shared.postgres.inputs import Outgoing
-from shared.postgres.pool import Pool, make_pool
+from shared.postgres.pool import make_pool
+from tests.delivery.checker import Books, check
 from tests.delivery.mutants import MUTANTS
 from tests.delivery.parts import (
     READS,
@@ -47,15 +42,12 @@ from tests.delivery.parts import (
     TABLES,
     Crash,
     Faulty,
-    ListSender,
     MemoryKafka,
     Note,
-    Noted,
-    Replica,
     create_schemas,
-    states_of,
     subject_number,
 )
+from tests.delivery.processes import Process
 from tests.harness.cluster import fresh_database, running_cluster
 
 COMPLAINTS = 10
@@ -65,95 +57,6 @@ SPEED = 60
 ANSWER_S, DRAIN_S = 120.0, 60.0
 REPLAY_ROUNDS = 12
 LANES = 3
-
-
-class Process:
-    """A replica and its tasks. A crash cancels all of them, and a new replica begins."""
-
-    def __init__(self, world: World, service: str, pool: Pool) -> None:
-        self._world = world
-        self.service = service
-        self._pool = pool
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self.start()
-
-    def start(self) -> None:
-        self.replica = Replica(self.service, self._pool, UnreliableSender(self._world), self._world.faulty)
-        self.spawn(self.replica.relay.run())
-        self.spawn(self.replica.relay.sweep())
-        if self.service == "escalation":
-            self.spawn(self.replica.timers.run())
-        if READS[self.service]:
-            self.spawn(self._consume())
-
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        if task not in self._tasks:  # it belonged to a process that has ended
-            return
-        self._tasks.discard(task)
-        if task.cancelled():  # nobody did: `stop` forgets what it cancels
-            self._world.problems.append(f"{self.service}: {task.get_coro()} was cancelled from within")
-            return
-        error = task.exception()
-        if isinstance(error, Crash):
-            self.stop()
-            self._world.crashes += 1
-            self.start()
-        elif error is not None and not isinstance(error, NotReplayable):
-            self._world.problems.append(f"{self.service}: {error!r}")
-
-    def stop(self) -> None:
-        tasks, self._tasks = self._tasks, set()
-        for task in tasks:
-            task.cancel()
-            self._world.ended.add(task)
-            task.add_done_callback(self._world.ended.discard)
-
-    async def _consume(self) -> None:
-        world, r = self._world, self._world.random
-        committed = world.committed[self.service]
-        position = dict(committed)
-        while True:
-            if world.chaos and r.random() < 0.03:  # a rebalance: back to what is committed, or a little further
-                position = {topic: max(0, offset - r.randrange(20)) for topic, offset in committed.items()}
-            topic = r.choice(READS[self.service])
-            batch = world.kafka.read(topic, position[topic], r.randrange(1, 12))
-            if not batch:
-                committed[topic] = max(committed[topic], position[topic])
-                await asyncio.sleep(0.01)
-                continue
-            await save_batch(self.replica.saves, batch)
-            position[topic] += len(batch)
-            await failpoints.reach("consume.before_offset_commit")
-            if r.random() < 0.9:
-                committed[topic] = max(committed[topic], position[topic])
-
-
-class UnreliableSender(ListSender):
-    """Sends twice, out of order, only a part, or says that it failed although it did not."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(world.kafka)
-        self._world = world
-
-    async def send(self, events: Sequence[Outgoing]) -> None:
-        r = self._world.random
-        events = list(events)
-        if r.random() < 0.1:
-            r.shuffle(events)
-        if r.random() < 0.1:
-            events += r.sample(events, r.randrange(len(events)) + 1)
-        if self._world.chaos and r.random() < 0.01:
-            raise KafkaTimeoutError
-        await super().send(events)
-        if self._world.chaos and r.random() < 0.01:
-            raise KafkaTimeoutError
-
 
 _world: ContextVar[World] = ContextVar("world")
 
@@ -173,8 +76,7 @@ class World:
         self.chaos = True
         self.crashes = 0
         self.ended: set[asyncio.Task[Any]] = set()
-        self.garbage: set[tuple[str, str]] = set()
-        self.acknowledged: dict[tuple[str, str], UUID] = {}
+        self.books = Books(COMPLAINTS, self.kafka)
         self.problems: list[str] = []
         self._crash_rate = self.random.choice((0.002, 0.01, 0.02))
         self._dsn = dsn
@@ -203,7 +105,7 @@ class World:
             self.chaos = False
             if not await self._drained():
                 return [*self.problems, f"not drained: {await self._what_is_left()}"]
-        return [*self.problems, *await self._check()]
+        return [*self.problems, *await check(self._dsn, self.books)]
 
     async def _stop(self) -> None:
         for process in itertools.chain(*self._processes.values()):
@@ -246,7 +148,7 @@ class World:
                 self.problems.append(f"{token}: answered {first.status}")
             if refused:
                 continue
-            self.acknowledged[service, token] = subject
+            self.books.acknowledged[service, token] = subject
             if r.random() < 0.1:
                 again = await self._until_answered(service, subject, token)
                 if not again.replayed or again.body != first.body:
@@ -278,7 +180,7 @@ class World:
         topic = self.random.choice(("complaints", "escalations"))
         position = self.kafka.length(topic)
         self.kafka.append(topic, b"key", [("ce_source", b"/elsewhere")], b"garbage")
-        self.garbage |= {(service, f"{topic}/0/{position}") for service in SERVICES if topic in READS[service]}
+        self.books.garbage |= {(service, f"{topic}/0/{position}") for service in SERVICES if topic in READS[service]}
 
     # --- the end ---
 
@@ -321,65 +223,6 @@ class World:
                 left[f"{service}.{table}"] = await self._conn.fetchval(f"select count(*) from {service}.{table}")
         return left
 
-    async def _check(self) -> list[str]:
-        conn = await asyncpg.connect(self._dsn)
-        try:
-            found = {service: await states_of(conn, service) for service in SERVICES}
-            wrong = []
-            for service in SERVICES:
-                rows = await conn.fetch(f"select reference, reason from {service}.dead_letter")
-                if {(service, row["reference"]) for row in rows} != {g for g in self.garbage if g[0] == service}:
-                    wrong.append(f"{service}: dead letters {[tuple(row) for row in rows]}")
-                if held := await conn.fetchval(f"select count(*) from {service}.held"):
-                    wrong.append(f"{service}: {held} events are still held")
-        finally:
-            await conn.close()
-        for number in range(COMPLAINTS):
-            wrong += self._check_complaint(subject_number(number), found)
-        return wrong + self._check_topics(found)
-
-    def _check_complaint(self, subject: UUID, found: dict[str, dict[UUID, Any]]) -> list[str]:
-        wrong = []
-        states = {service: found[service][subject][1] for service in SERVICES if subject in found[service]}
-        for service, state in states.items():
-            done = sorted(token for source, token in state.log if source == "command")
-            asked = sorted(token for (s, token), about in self.acknowledged.items() if s == service and about == subject)
-            if done != asked:
-                wrong.append(f"{service} {subject}: commands done {done}, acknowledged {asked}")
-            if found[service][subject][0] != len(state.emitted):
-                wrong.append(f"{service} {subject}: sequence {found[service][subject][0]}, emitted {len(state.emitted)}")
-            for source in SERVICES:
-                read = [token for s, token in state.log if s == source]
-                written = list(states[source].emitted) if source in states and TOPIC_OF.get(source) in READS[service] else []
-                if read != written:
-                    wrong.append(f"{service} {subject}: of {source} read {read}, written was {written}")
-            fired = sorted(token for source, token in state.log if source == "timer")
-            if fired != sorted(name for name, what in state.timers.items() if what == "fired"):
-                wrong.append(f"{service} {subject}: fired {fired}, timers {state.timers}")
-            if "open" in state.timers.values():
-                wrong.append(f"{service} {subject}: timers left open: {state.timers}")
-        known = {(service, about) for (service, _), about in self.acknowledged.items()}
-        wrong += [f"{s} {subject}: nothing is there" for s, about in known if about == subject and s not in states]
-        return wrong
-
-    def _check_topics(self, found: dict[str, dict[UUID, Any]]) -> list[str]:
-        """Each event stands in its topic at least once, and always with the same id and content."""
-        wrong = []
-        seen: dict[tuple[str, UUID, int], tuple[UUID, str]] = {}
-        for topic in ("complaints", "escalations"):
-            for record in self.kafka.topics[topic]:
-                event = decode(record, topic)
-                if isinstance(event, Event):
-                    what = (event.id, read_data(Noted, event.data).token)
-                    if seen.setdefault((event.service, event.subject, event.sequence), what) != what:
-                        wrong.append(f"{event.service} {event.subject} {event.sequence}: two events under one number")
-        for service in ("intake", "escalation"):
-            for subject, (_, state) in found[service].items():
-                sent = [seen.get((service, subject, number + 1), ("", None))[1] for number in range(len(state.emitted))]
-                if sent != list(state.emitted):
-                    wrong.append(f"{service} {subject}: sent {sent}, emitted {state.emitted}")
-        return wrong
-
 
 @contextlib.contextmanager
 def conditions(mutant: str | None) -> Iterator[None]:
@@ -404,7 +247,7 @@ async def simulate(dsn: str, seed: int, count: int, name: str = "") -> list[str]
     wrong = await world.run()
     complaints, escalations = (len(world.kafka.topics[topic]) for topic in ("complaints", "escalations"))
     print(
-        f"seed {seed}{name}: {len(world.acknowledged)} commands, {world.crashes} crashes, {complaints} + {escalations} records, "
+        f"seed {seed}{name}: {len(world.books.acknowledged)} commands, {world.crashes} crashes, {complaints} + {escalations} records, "
         f"{time.monotonic() - started:.1f} s: {f'{len(wrong)} WRONG {wrong[:3]}' if wrong else 'right'}",
         flush=True,
     )

@@ -11,7 +11,7 @@ from tests.delivery.simulation import LANES, quiet, simulate_all
 from tests.harness.cluster import Cluster, fresh_database
 
 SEEDS = range(1, 17)
-WITHIN_S = 14.0
+WITHIN_S = 10.0
 
 
 @pytest.fixture(scope="module")
