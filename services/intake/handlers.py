@@ -19,7 +19,6 @@ from services.intake.adapters import ADAPTERS
 from services.intake.domain import OUTCOMES, IntakeState
 from services.intake.store import Accepted, Stored
 from services.intake.submissions import Delivery, Item, Rejection, SetAside, Submission, Unreadable
-from shared.clock import utc_now
 from shared.contracts import ids
 from shared.contracts.decision import Decision, Refused
 from shared.errors import TooManyDeadLetters
@@ -119,33 +118,55 @@ class Handlers:
         """Normalize what is in the inbox, batch after batch; sleep when it is empty."""
         while True:
             self._arrived.clear()
-            work = await self._normalize_once()
+            try:
+                done = await self._normalize_once()
+            except TooManyDeadLetters as error:
+                log.error("normalizing stopped", reason=str(error))
+                self._progress.halt(str(error))
+                self._progress.beat("normalize")
+                await asyncio.sleep(HALT_RETRY_S)
+                self._progress.resume()
+                continue
             self._progress.beat("normalize")
-            if not work.handled and not work.dead:
+            if not done:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._arrived.wait(), IDLE_S)
-            if len(work.handled) < BATCH_ITEMS:
+            if done < BATCH_ITEMS:
                 await asyncio.sleep(GATHER_S)
 
-    async def _normalize_once(self) -> Work[IntakeState]:
+    async def _normalize_once(self) -> int:
+        """How many submissions were settled."""
         try:
-            return await self.saves.act(self._take)
-        except TooManyDeadLetters as error:
-            log.error("normalizing stopped", reason=str(error))
-            self._progress.halt(str(error))
-            await asyncio.sleep(HALT_RETRY_S)
-        except Exception as defect:
-            log.error("a batch of submissions cannot be saved; taking them one by one", error=type(defect).__name__)
-            return await self._normalize_one()
-        return Work(now=utc_now())
-
-    async def _normalize_one(self) -> Work[IntakeState]:
-        try:
-            return await self.saves.act(self._take_one)
+            work = await self.saves.act(self._take)
         except TooManyDeadLetters:
             raise
         except Exception as defect:
-            return await self.saves.act(self._take_one, decide=refuse(f"saving failed: {type(defect).__name__}"))
+            log.error("a batch of submissions cannot be saved; taking one alone", error=type(defect).__name__)
+            work = await self._normalize_one()
+        return len(work.handled) + len(work.dead)
+
+    async def _normalize_one(self) -> Work[IntakeState]:
+        """The first pending submission alone; parked if it is the one that cannot be saved."""
+        blamed = ""
+
+        async def take(conn: Connection) -> Inputs:
+            nonlocal blamed
+            inputs = await self._take_one(conn)
+            blamed = inputs[0].reference if inputs else ""
+            return inputs
+
+        try:
+            return await self.saves.act(take)
+        except TooManyDeadLetters:
+            raise
+        except Exception as defect:
+            guilty, park = blamed, refuse(f"saving failed: {type(defect).__name__}")
+
+        def decide(state: IntakeState | None, item: Input, now: datetime) -> Decision[IntakeState] | Refused:
+            # Another replica may have taken the one to blame meanwhile: what is first now goes its usual way.
+            return park(state, item, now) if item.reference == guilty else self.decide(state, item, now)
+
+        return await self.saves.act(self._take_one, decide=decide)
 
     async def _take_one(self, conn: Connection) -> Inputs:
         """The first pending submission alone; what else its delivery holds goes back into the inbox."""

@@ -1,0 +1,149 @@
+"""Intake's two steps on a real PostgreSQL: accepted is kept, normalized once, and what cannot be saved is parked alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+from pydantic import TypeAdapter
+
+from services.intake.domain import IntakeState
+from services.intake.handlers import Handlers
+from services.intake.store import REQUEUE
+from services.intake.submissions import Delivery
+from shared.contracts import ids
+from shared.postgres import dead_letters
+from shared.postgres.dead_letters import Limit
+from shared.postgres.migrate import migrate
+from shared.postgres.pool import Connection, Pool, make_pool
+from shared.postgres.relay import Relay
+from shared.postgres.saves import Saves
+from shared.telemetry import tracing
+from shared.telemetry.health import Progress
+
+KEY = bytes(range(32))
+CARRIER = tracing.Carrier("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")
+
+
+class Nowhere:
+    """A Kafka that is away: what is emitted stays in the outbox."""
+
+    async def send(self, events: Any) -> None:
+        raise ConnectionError
+
+    async def discard(self) -> None:
+        pass
+
+
+class Bed:
+    """Intake's handlers on an empty database."""
+
+    def __init__(self, pool: Pool, limit: int = 100) -> None:
+        self.pool, self.progress = pool, Progress()
+        self.handlers = Handlers(pool, KEY, self.progress)
+        state = TypeAdapter(IntakeState)
+        relay = Relay(service="intake", pool=pool, sender=Nowhere(), progress=self.progress)
+        self.handlers.saves = Saves(
+            service="intake", pool=pool, relay=relay, id_key=KEY, read=state.validate_json,
+            write=lambda value: state.dump_json(value).decode(), decide=self.handlers.decide, also=self._settle,
+            dead_letter_check=Limit(limit).check,
+        )  # fmt: skip
+        self.unsaveable = ""
+
+    async def _settle(self, conn: Connection, work: Any) -> None:
+        if any(item.body.submission.identity.event_id == self.unsaveable for item, _ in work.handled):
+            raise asyncpg.DataError("a value that no column takes")
+        await self.handlers.settle(conn, work)
+
+    async def accept(self, *items: dict[str, Any]) -> list[Any]:
+        delivery = Delivery(
+            ids.time_ordered_id(), "shop-eu", datetime.now(UTC), "application/json", {}, orjson.dumps(list(items))
+        )
+        return await self.handlers.accept(delivery, "canonical", CARRIER)
+
+    async def outcomes(self) -> dict[str, str | None]:
+        async with self.pool.acquire() as conn:
+            rows = await conn.fetch("select event_id, outcome from submission")
+        return {row[0]: row[1] for row in rows}
+
+    async def until(self, wanted: dict[str, str]) -> None:
+        deadline = asyncio.get_running_loop().time() + 15
+        while await self.outcomes() != wanted:
+            assert asyncio.get_running_loop().time() < deadline, await self.outcomes()
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    await migrate(database, "intake")
+    made = await make_pool(database, service="intake")
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def bed(pool: Pool) -> AsyncIterator[Bed]:
+    made = Bed(pool)
+    tasks = [asyncio.create_task(made.handlers.acceptance.run())]
+    yield made
+    for task in tasks:
+        task.cancel()
+
+
+def item(number: int, **fields: Any) -> dict[str, Any]:
+    return {"event_id": f"m-{number}", "record_id": f"T-{number}", "text": "It leaks.", **fields}
+
+
+async def test_accepted_survives_a_restart_and_is_normalized_from_what_was_stored(bed: Bed, pool: Pool) -> None:
+    await bed.accept(item(1), item(2, kind="reply", record_id="T-1"), item(3, author_kind="bot"))
+    again = Bed(pool)  # a new process: nothing remembered
+    assert await again.handlers._normalize_once() == 3
+    assert await bed.outcomes() == {"m-1": "complaint", "m-2": "reply", "m-3": "set_aside"}
+    assert await again.handlers._normalize_once() == 0
+
+
+async def test_the_same_event_id_is_accepted_once_whatever_comes_together(bed: Bed) -> None:
+    tries = await asyncio.gather(*(bed.accept(item(1)) for _ in range(20)), bed.accept(item(1, text="Other words.")))
+    answers = sorted(answered[0].answer for answered in tries)
+    assert answers in (["accepted", "conflict", *["duplicate"] * 19], ["accepted", *["conflict"] * 20])
+    assert await bed.handlers._normalize_once() == 1
+
+
+async def test_what_cannot_be_saved_is_parked_alone_and_can_be_replayed(bed: Bed) -> None:
+    bed.unsaveable = "m-2"
+    await bed.accept(*(item(number) for number in range(5)))
+    running = asyncio.create_task(bed.handlers.normalize())
+    wanted = {f"m-{number}": "complaint" for number in range(5)}
+    await bed.until(wanted | {"m-2": "dead_letter"})
+    bed.unsaveable = ""
+    async with bed.pool.acquire() as conn:
+        letter = await conn.fetchval("select id from dead_letter")
+    assert await dead_letters.replay(bed.handlers.saves, letter, REQUEUE) == "queued"
+    await bed.until(wanted)
+    running.cancel()
+
+
+async def test_too_many_dead_letters_stop_normalizing_until_there_are_fewer(
+    pool: Pool, bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.intake.handlers.HALT_RETRY_S", 0.05)
+    strict = Bed(pool, limit=1)
+    async with pool.acquire() as conn:
+        await conn.execute("insert into dead_letter (reference, kind, reason, input) values ('x', 'event', 'test', '{}')")
+    strict.unsaveable = "m-1"
+    await bed.accept(item(1))
+    running = asyncio.create_task(strict.handlers.normalize())
+    deadline = asyncio.get_running_loop().time() + 10
+    while (await strict.progress.ready()).ok:
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.005)
+    assert await bed.outcomes() == {"m-1": None}, "nothing is skipped"
+    strict.unsaveable = ""
+    await bed.until({"m-1": "complaint"})
+    running.cancel()
+    assert (await strict.progress.ready()).ok
