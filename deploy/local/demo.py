@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import orjson
 from rich.text import Text
@@ -109,7 +110,7 @@ class _Way:
         while not set(types) <= {event["type"] for event in self._events}:
             try:
                 found = self._records.get(f"/v1/complaints/{self._complaint_id}")["timeline"]
-                self._tell(found[len(self._events) :])
+                self._tell([event for event in found if event["id"] not in self._happened])
             except Failed as failure:  # not recorded yet, or records is just being started again
                 reason = f" ({failure})"
             if time.monotonic() > deadline:
@@ -119,7 +120,7 @@ class _Way:
 
     def tell_end(self) -> None:
         """That it is recorded, where, and under which traces."""
-        last = self._events[-1]
+        last = max(self._events, key=lambda event: event["index"])
         rows = f"all {len(self._events)} events are in the ledger, the last as row {last['index']}"
         self._line(datetime.fromisoformat(last["recorded_at"]), last["latency_ms"], "recorded", rows, last["trace_id"])
         traces = list(dict.fromkeys(event["trace_id"] for event in self._events if event["trace_id"]))
@@ -133,8 +134,11 @@ class _Way:
         return answered
 
     def _tell(self, events: list[dict[str, Any]]) -> None:
-        for event in events:
+        """In the order in which it happened: an event that is recorded before its cause waits for it."""
+        for event in sorted(events, key=lambda event: datetime.fromisoformat(event["occurred_at"])):
             at = datetime.fromisoformat(event["occurred_at"])
+            if _is_id(event["causation_id"]) and event["causation_id"] not in self._happened:
+                continue
             cause = self._happened.get(event["causation_id"], self._acted_at)
             self._happened[event["id"]] = at
             self._events.append(event)
@@ -151,3 +155,12 @@ class _Way:
         self._screen.say(Text(head).append(f"{what:<{WHAT_WIDTH}}", "bold").append(f" {folded[0]}"))
         for line in folded[1:]:
             self._screen.say(" " * indent + line)
+
+
+def _is_id(causation_id: str) -> bool:
+    """Whether the cause is another event; it may also be a delivery's item, a command or a timer."""
+    try:
+        UUID(causation_id)
+    except ValueError:
+        return False
+    return True

@@ -25,7 +25,8 @@ def timeline(complaint_id: ComplaintId, url: Url = None, key: Key = None, as_jso
     tier = "" if found["tier"] is None else f", tier {found['tier']}"
     typer.echo(f"complaint {complaint_id}: {found['status']}{tier}, {found['events']} events")
     day = ""
-    for event in found["timeline"]:
+    # As it happened: records may read one topic a moment before another. The ledger's own order is in --json.
+    for event in sorted(found["timeline"], key=lambda event: datetime.fromisoformat(event["occurred_at"])):
         at = datetime.fromisoformat(event["occurred_at"]).astimezone()
         if f"{at:%a %d %b %Y}" != day:
             day = f"{at:%a %d %b %Y}"
