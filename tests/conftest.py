@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.harness.cluster import Cluster, fresh_database, running_cluster
+
+# Whoever starts the tests in the background (nohup, &) has these ignored, and children inherit that: tests send them.
+for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 _numbers = itertools.count(1)
 _session = secrets.token_hex(3)
