@@ -102,6 +102,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             events = [decode(record, record.topic[prefix:]) for record in records]
             await failpoints.reach("consume.before_save")
             await asyncio.gather(*(self._until_saved(lane) for lane in lanes(events)))
+            self._progress.resume()  # not by a lane: the other one may be the one that is halted
             for record in records:
                 tp = TopicPartition(record.topic, record.partition)
                 self._handled[tp], self._handled_at_ms[tp] = record.offset + 1, record.timestamp
@@ -121,7 +122,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._progress.halt(str(error))
                 await asyncio.sleep(HALT_RETRY_S)
             else:
-                self._progress.resume()
                 return
 
     async def commit(self) -> None:
