@@ -350,7 +350,7 @@ def test_postgres_away(site: Site) -> None:
             response = request()
             assert "again" in is_problem(response, 503)["detail"]
             assert int(response.headers["retry-after"]) > 0
-            assert time.monotonic() - started < 12
+            assert time.monotonic() - started < 30  # it ends: an answer within the time that a sender waits, also on a slow machine
         for service in ("intake", "escalation"):
             assert httpx2.get(f"{site.fleet.url(service)}/livez").status_code == 200
             ready = httpx2.get(f"{site.fleet.url(service)}/readyz")
