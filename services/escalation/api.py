@@ -35,4 +35,4 @@ def routes(handlers: Handlers, keys: Authenticator) -> Router:
 
 
 def _answer(decision: Decision[EscalationState]) -> dict[str, Any]:
-    return {"status": decision.state.facts.status, "tier": decision.state.tier}
+    return {"status": decision.state.facts.status, "tier": decision.state.tiers.tier}

@@ -69,7 +69,7 @@ def test_a_worse_second_contact_raises_the_tier_and_says_from_which() -> None:
     second = events[1]
     assert isinstance(second, DecisionMade)
     assert (second.previous_tier, second.tier, second.trigger) == (1, 3, ContactAdded.TYPE)
-    assert state.clocks == second.clocks
+    assert state.clocks.clocks == second.clocks
     # The clocks of the new target still run from the first receipt.
     assert {clock.started_at for clock in second.clocks} == {START}
 
@@ -166,9 +166,9 @@ def test_nothing_that_comes_later_lowers_the_tier_or_moves_a_deadline_back(
     for number, event in enumerate(rest, 1):
         decision = on_event(state, event, START + number * HOUR, POLICY)
         after = decision.state
-        assert (after.tier or 0) >= (state.tier or 0)
-        due = {clock.name: clock.due_at for clock in state.clocks}
-        assert all(clock.due_at <= due[clock.name] for clock in after.clocks)
+        assert (after.tiers.tier or 0) >= (state.tiers.tier or 0)
+        due = {clock.name: clock.due_at for clock in state.clocks.clocks}
+        assert all(clock.due_at <= due[clock.name] for clock in after.clocks.clocks)
         changes = [event for event in decision.events if isinstance(event, StatusChanged)]
         assert len(changes) <= 1
         assert bool(changes) == (after.facts.status != state.facts.status), "each change of status is an event"

@@ -1,0 +1,82 @@
+"""Where a complaint stands: open, waiting (for the customer), resolved, closed. Escalation alone writes it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from shared.contracts.complaints import Short, StatusReported
+from shared.contracts.decision import Refused
+from shared.contracts.escalations import Reason, Status, StatusChanged
+from shared.policy.complaint import ComplaintFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """What the contact centre says of its own record."""
+
+    # What it reported before the complaint itself arrived.
+    early: StatusReported | None = None
+    # When the last report that was followed occurred: an older one that comes late says nothing new.
+    followed_at: AwareDatetime | None = None
+
+
+class Resolve(BaseModel):
+    """A person says that the complaint is resolved, and how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resolution: Reason
+    remedy: Short | None = None
+    by: Short = ""
+
+
+class Close(BaseModel):
+    """A person ends the complaint. Without a resolution the reason is required."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Reason | None = None
+    by: Short = ""
+
+
+def keep(reports: Reports, data: StatusReported) -> Reports:
+    """Note a report about a complaint that has not arrived yet; the latest by its own time counts."""
+    if reports.early is not None and data.occurred_at < reports.early.occurred_at:
+        return reports
+    return replace(reports, early=data)
+
+
+def report(facts: ComplaintFacts, reports: Reports, data: StatusReported) -> tuple[Reports, StatusChanged | None]:
+    """What the contact centre says of its own record is a fact: it is followed, whatever the status here."""
+    if reports.followed_at is not None and data.occurred_at < reports.followed_at:
+        return reports, None
+    reports = Reports(early=None, followed_at=data.occurred_at)
+    if data.status == facts.status:
+        return reports, None
+    by = f"contact-centre:{data.source.instance}"
+    return reports, change(facts, data.status, data.occurred_at, by=by, reason=data.reason)
+
+
+def command(facts: ComplaintFacts, given: Resolve | Close, now: datetime) -> StatusChanged | Refused:
+    """What a person's command changes, or why it cannot be done."""
+    status = facts.status
+    match given:
+        case Resolve():
+            if status in ("resolved", "closed"):
+                return Refused(409, "Already resolved", f"The complaint is {status}; only an open one can be resolved.")
+            return change(facts, "resolved", now, by=given.by, resolution=given.resolution, remedy=given.remedy)
+        case Close():
+            if status == "closed":
+                return Refused(409, "Already closed", "The complaint is closed.")
+            if status != "resolved" and not given.reason:
+                detail = f"The complaint is {status}: closing it without a resolution needs a `reason`."
+                return Refused(409, "Not resolved", detail)
+            return change(facts, "closed", now, by=given.by, reason=given.reason)
+
+
+def change(facts: ComplaintFacts, status: Status, at: datetime, *, by: str, **why: Any) -> StatusChanged:
+    return StatusChanged(status=status, previous=facts.status, by=by, occurred_at=at, **why)
