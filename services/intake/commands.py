@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,8 @@ SERVICE, SCOPE = "intake", "intake:write"
 app = typer.Typer()
 sources = typer.Typer(no_args_is_help=True, help="Who may send complaints: each source has a name and a key.")
 app.add_typer(sources, name="sources")
+intake = typer.Typer(no_args_is_help=True, help="Try what intake reads, draft mappings, read again what it could not.")
+app.add_typer(intake, name="intake")
 
 
 @app.command(epilog="Example: amends send deploy/samples/complaints.json")
@@ -25,10 +28,7 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Send complaints from a file to intake. Sending a file again is harmless: each item counts once, by its event_id."""
-    try:
-        body = file.read_bytes()
-    except OSError as error:
-        raise WrongUse(f"{file} cannot be read: {error.strerror}") from None
+    body = _bytes(file)
     answered: dict[str, Any] = Client(SERVICE, url, key).post("/v1/complaints", body, content_type=_media_type(body))
     refused = [item for item in answered["items"] if item["outcome"] in ("rejected", "conflict")]
     if as_json:
@@ -75,3 +75,57 @@ def list_sources(database_url: DatabaseUrl = None, as_json: AsJson = False) -> N
 def disable_source(name: Annotated[str, typer.Argument(help="Its name.")], database_url: DatabaseUrl = None) -> None:
     """End a source's key. What it has sent stays."""
     keys.disable(address(database_url), [SERVICE], name)
+
+
+@intake.command("try", epilog="Example: amends intake try zendesk ticket_created.json --headers headers.txt --json")
+def try_file(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The adapter: zendesk, twilio, email, csv, ...")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One delivery, as the system sends it.")],
+    headers: Annotated[Path | None, typer.Option(metavar="FILE", help="Its headers, `Name: value` lines.")] = None,
+    mapping: Annotated[Path | None, typer.Option(metavar="FILE", help="Mapping file, for csv and mapped.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a delivery would become, as if nothing were stored yet. Needs no running stack; nothing is kept."""
+    from services.intake import trying
+    from services.intake.adapters import ADAPTERS
+
+    if source not in ADAPTERS:
+        raise WrongUse(f"there is no adapter '{source}'; there are: {', '.join(sorted(ADAPTERS))}")
+    options = {} if mapping is None else {"mapping": _text(mapping)}
+    given = {} if headers is None else _header_lines(_text(headers))
+    results = trying.judge(source, trying.delivery_of(source, _bytes(file), given, options))
+    for result in results if source in trying.ROW_BY_ROW else [trying.summary(results)]:
+        if as_json:
+            typer.echo(json.dumps(result, ensure_ascii=False))
+        else:
+            typer.echo(trying.sentence(result))
+    failed = sum(result["outcome"] in trying.FAILED for result in results)
+    if failed:
+        raise Failed(f"{failed} of {len(results)} items could not be used")
+
+
+def _header_lines(text: str) -> dict[str, str]:
+    """`Name: value` lines as a mapping with lower-case names. A request line at the top is passed over."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        name, colon, value = line.partition(":")
+        if not line.strip() or (number == 1 and " HTTP/" in line):
+            continue
+        if not colon or not name.strip() or " " in name.strip():
+            raise WrongUse(f"line {number} of the headers is no `Name: value` line")
+        found.setdefault(name.strip().lower(), value.strip())
+    return found
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise WrongUse(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _text(file: Path) -> str:
+    try:
+        return _bytes(file).decode()
+    except UnicodeDecodeError:
+        raise WrongUse(f"{file} is not UTF-8") from None

@@ -8,6 +8,7 @@ from datetime import datetime
 from services.intake.submissions import (
     ContactSubmission,
     Delivery,
+    Rejected,
     ReplySubmission,
     SetAside,
     StatusSubmission,
@@ -19,6 +20,7 @@ from shared.contracts.complaints import (
     Raw,
     ReplySent,
     StatusReported,
+    SubmissionRejected,
     SubmissionSetAside,
 )
 from shared.contracts.decision import Decision
@@ -30,6 +32,7 @@ OUTCOMES: dict[str, str] = {
     ReplySent.TYPE: "reply",
     StatusReported.TYPE: "status",
     SubmissionSetAside.TYPE: "set_aside",
+    SubmissionRejected.TYPE: "rejected",
 }
 
 
@@ -68,14 +71,15 @@ def decide(
                 raw=_raw(submission.identity.sha256, delivery, item),
             )
             return Decision(replace(before, statuses=before.statuses + 1), (reported,))
-        case SetAside():
-            set_aside = SubmissionSetAside(
+        case SetAside() | Rejected():
+            event = SubmissionSetAside if isinstance(submission, SetAside) else SubmissionRejected
+            ended = event(
                 source=submission.source,
                 reason=submission.reason,
                 received_at=delivery.received_at,
                 raw=_raw(submission.identity.sha256, delivery, item),
             )
-            return Decision(before, (set_aside,))
+            return Decision(before, (ended,))
 
 
 def _raw(sha256: bytes, delivery: Delivery, item: int) -> Raw:

@@ -13,12 +13,21 @@ from uuid import UUID
 
 import structlog
 
-from services.intake import domain, store
+from services.intake import domain, reading, store
 from services.intake.accept import Acceptance, Answer
 from services.intake.adapters import ADAPTERS
 from services.intake.domain import OUTCOMES, IntakeState
 from services.intake.store import Accepted, Stored
-from services.intake.submissions import Delivery, Item, Rejection, SetAside, Submission, Unreadable
+from services.intake.submissions import (
+    ContactSubmission,
+    Delivery,
+    Item,
+    Rejected,
+    Rejection,
+    SetAside,
+    Submission,
+    Unreadable,
+)
 from shared.contracts import ids
 from shared.contracts.decision import Decision, Refused
 from shared.errors import TooManyDeadLetters
@@ -199,7 +208,7 @@ class Handlers:
         subject = complaint_id
         if item is not None and not isinstance(item, Rejection):
             body = Normal(item, delivery, number)
-            if isinstance(item, SetAside):
+            if isinstance(item, SetAside | Rejected):
                 subject = ids.submission_id(self._id_key, delivery.source, item.identity.event_id)
         return Input(
             kind="submission",
@@ -215,7 +224,10 @@ class Handlers:
         normal = item.body
         if not isinstance(normal, Normal):
             raise TypeError("the stored delivery no longer reads as it did when it was accepted")
-        return domain.decide(state, normal.submission, normal.delivery, normal.item, now)
+        submission = normal.submission
+        if isinstance(submission, ContactSubmission):
+            submission = ContactSubmission(submission.identity, reading.read(submission.contact))
+        return domain.decide(state, submission, normal.delivery, normal.item, now)
 
     async def settle(self, conn: Connection, work: Work[Any]) -> None:
         """In the transaction of the save: what became of each submission."""

@@ -2,14 +2,19 @@
 
 An adapter turns a `Delivery` into submissions: each is a contact, a reply, a status, set aside, or a rejection with its
 reason. It keeps no state, asks nobody and never raises on bad input: what cannot be read at all is `Unreadable`.
+
+Whoever called `POST /v1/complaints` is told of a rejection and nothing is stored. Who sends webhooks, mail or files has
+been answered already: there a rejection is kept as an outcome of its own (`Rejected`), and a delivery that cannot be read
+goes to the dead letters whole.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from shared.contracts.complaints import Contact, Source
@@ -17,7 +22,12 @@ from shared.contracts.complaints import Contact, Source
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One request as it came. `headers` has lower-case names, and only those that an adapter may need."""
+    """One request, mail or file as it came. `source` is the name of the source that sent it.
+
+    `headers` has lower-case names, and only those that an adapter may need (never a credential). `content_type` is the
+    media type in lower case, without parameters. `options` are the source's settings of today (a mapping, a time zone):
+    not stored with the delivery, so that one read again is read by the mended mapping.
+    """
 
     id: UUID
     source: str
@@ -25,6 +35,9 @@ class Delivery:
     content_type: str
     headers: Mapping[str, str]
     body: bytes
+    method: str = "POST"
+    url: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +94,19 @@ class Rejection:
     event_id: str | None
     field: str
     reason: str
+    record_id: str | None = None
 
 
-Submission = ContactSubmission | ReplySubmission | StatusSubmission | SetAside
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A rejection whose sender was answered already: kept, so that it is seen."""
+
+    identity: Identity
+    source: Source
+    reason: str
+
+
+Submission = ContactSubmission | ReplySubmission | StatusSubmission | SetAside | Rejected
 Item = Submission | Rejection
 
 
@@ -106,3 +129,17 @@ class Adapter(Protocol):
     def read(self, delivery: Delivery) -> Sequence[Item]:
         """The items of the delivery, in order. Raises only Unreadable."""
         ...
+
+
+def keep(item: Item, delivery: Delivery, number: int, system: str) -> Submission:
+    """The item as it is stored when its sender cannot be told: a rejection becomes `Rejected`.
+
+    Without an event id, the content stands for it: the same bad item sent again is the same submission.
+    """
+    if not isinstance(item, Rejection):
+        return item
+    sha256 = hashlib.sha256(delivery.body).digest()
+    event_id = item.event_id or f"sha256:{sha256.hex()}#{number}"
+    record_id = item.record_id or event_id
+    source = Source(system=system, instance=delivery.source, record_id=record_id[:255], event_id=event_id[:255])
+    return Rejected(Identity(event_id[:255], record_id[:255], sha256), source, f"{item.field} {item.reason}"[:255])
