@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.intake.adapters import ADAPTERS
-from services.intake.adapters.canonical import clean
 from services.intake.domain import OUTCOMES, IntakeState, decide
 from services.intake.submissions import (
     ContactSubmission,
@@ -24,6 +23,7 @@ from services.intake.submissions import (
     Unreadable,
 )
 from shared.contracts.complaints import ComplaintReceived, ContactAdded
+from shared.text.characters import clean
 from tests.domain.examples import START
 
 ITEM: dict[str, Any] = {

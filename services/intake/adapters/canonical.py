@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -49,6 +48,7 @@ from shared.contracts.complaints import (
     Tag,
     TimeQuality,
 )
+from shared.text.characters import clean
 
 MAX_ITEMS = 1_000
 MAX_TEXT = 100_000
@@ -234,14 +234,6 @@ def _contact(delivery: Delivery, number: int, given: GivenContact, source: Sourc
         custom=given.custom,
         raw=Raw(delivery_id=delivery.id, item=number, sha256=sha256.hex(), content_type=delivery.content_type),
     )
-
-
-def clean(text: str) -> str:
-    """NFC, and no control characters but newline and tab. The untouched bytes stay in the delivery."""
-    if text.isascii() and text.isprintable():
-        return text
-    kept = "".join(c for c in text.replace("\r\n", "\n") if c in "\n\t" or unicodedata.category(c) != "Cc")
-    return unicodedata.normalize("NFC", kept)
 
 
 def _json(body: bytes) -> list[Any]:
