@@ -125,8 +125,19 @@ class Raw(Part):
     content_type: Short
 
 
+class Thread(Part):
+    """The messages that a mail answers, by their ids, the first of the conversation first."""
+
+    in_reply_to: Short | None = None
+    references: Annotated[tuple[Short, ...], Field(max_length=50)] = ()
+
+
 class Contact(Part):
-    """One message about a complaint, as it was read."""
+    """One message about a complaint, as it was read.
+
+    `text` is what the customer wrote anew; `text_full`, where it differs, all that the message holds. `html` is safe to
+    show: no scripts, no images, nothing that is fetched.
+    """
 
     source: Source
     message_id: Short | None = None
@@ -141,6 +152,9 @@ class Contact(Part):
     subject: Annotated[str, StringConstraints(max_length=998)] | None = None
     text: Annotated[str, StringConstraints(max_length=100_000)] = ""
     text_status: TextStatus = "complete"
+    text_full: Annotated[str, StringConstraints(max_length=100_000)] | None = None
+    html: Annotated[str, StringConstraints(max_length=200_000)] | None = None
+    thread: Thread | None = None
     language: Short | None = None
     attachments: Annotated[tuple[Attachment, ...], Field(max_length=100)] = ()
     priority: Priority = "unknown"
@@ -148,11 +162,14 @@ class Contact(Part):
     severity: Annotated[int, Field(ge=1, le=5)] = 2
     category: Category = "other"
     product: Short | None = None
+    product_detail: Short | None = None
     issue: Short | None = None
+    issue_detail: Short | None = None
     organisation_unit: Short | None = None
     remedy_sought: Short | None = None
     money_claimed: Money | None = None
     incident_at: AwareDatetime | None = None
+    consent_publish: bool | None = None
     due_at_source: AwareDatetime | None = None
     tags: Annotated[tuple[Tag, ...], Field(max_length=100)] = ()
     custom: dict[str, Scalar] = {}
