@@ -19,7 +19,9 @@ def build(base: Base) -> Parts:
     handlers.saves = base.saves(IntakeState, handlers.decide, handlers.settle)
     app = make_app("Amends intake", service=SERVICE, progress=base.progress)
     api.add_routes(app, handlers, base.keys)
-    app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys, requeue=REQUEUE, count=submission_counts))
+    app.include_router(
+        operations(SERVICE, handlers.saves, base.pool, base.keys, requeue=REQUEUE, count=submission_counts)
+    )
     base.progress.expect("normalize", base.settings.liveness_window_s)
     return Parts(app, loops={"accept": handlers.acceptance.run, "normalize": handlers.normalize})
 

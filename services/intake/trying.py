@@ -65,7 +65,11 @@ def judge(adapter: str, delivery: Delivery) -> list[dict[str, Any]]:
         outcome = OUTCOMES[decision.events[0].TYPE]
         events = [orjson.loads(write_data(event)) for event in decision.events]
         status = next(
-            (e.contact.text_status for e in decision.events if isinstance(e, ComplaintReceived | ContactAdded | ReplySent)),
+            (
+                e.contact.text_status
+                for e in decision.events
+                if isinstance(e, ComplaintReceived | ContactAdded | ReplySent)
+            ),
             None,
         )
         results.append(_result(outcome, _reason(submission), status, events))

@@ -38,7 +38,7 @@ _BOMS = (
 )
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 MAX_MARKS = 30  # as Unicode's Stream-Safe Text Format has it (UAX 15)
-_MAYBE_MARKS = re.compile("[\u0300-\U0010ffff]{%d,}" % (MAX_MARKS + 1))
+_MAYBE_MARKS = re.compile(f"[\u0300-\U0010ffff]{{{MAX_MARKS + 1},}}")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 

@@ -33,21 +33,19 @@ _ORIGINAL = re.compile(
 )
 _RULE = re.compile(r"\s*(?:_{8,}|-{8,}|={8,}|\*{8,})\s*$")
 # The heading block of Outlook and others. From, then at least two of sent, to, subject within the next lines.
-_FROM = "from|von|de|da|van|från|fra|od|lähettäjä|kimden|gönderen|от|від|från|frá|feladó|expéditeur|mittente|remitente|发件人|寄件者|差出人|보낸 사람|من"
+_FROM = "from|von|de|da|van|från|fra|od|lähettäjä|kimden|gönderen|от|від|från|feladó|mittente|remitente|发件人|寄件者|差出人|보낸 사람|من"
 _SENT = (
     "sent|date|gesendet|datum|envoyé|date d'envoi|enviado|enviada em|enviado el|fecha|data|inviato|verzonden|skickat|sendt|dato|wysłano|"
     "lähetetty|päivämäärä|gönderilme|tarih|отправлено|дата|sent at|发送时间|日期|送信日時|日付|보낸 날짜|elküldve|odesláno|on"
 )
 _TO = "to|an|à|a|para|til|till|do|vastaanottaja|kime|alıcı|кому|收件人|宛先|받는 사람|aan|címzett|komu"
-_SUBJECT = (
-    "subject|betreff|objet|asunto|assunto|oggetto|onderwerp|ämne|emne|temat|aihe|konu|тема|主题|主旨|件名|제목|tárgy|předmět|re"
-)
+_SUBJECT = "subject|betreff|objet|asunto|assunto|oggetto|onderwerp|ämne|emne|temat|aihe|konu|тема|主题|主旨|件名|제목|tárgy|předmět|re"
 _FIELD = r"\s*\*?(?:{})\s*\*?\s*[:：]\*?(?:\s|$)"
 _HEAD_FROM, _HEAD_SENT, _HEAD_TO, _HEAD_SUBJECT = (
     re.compile(_FIELD.format(words), re.IGNORECASE) for words in (_FROM, _SENT, _TO, _SUBJECT)
 )
 _MARKER = re.compile(
-    r"(?:please\s+)?(?:type your reply|reply|respond|write)\s+(?:your reply\s+)?above this line|bitte (?:antworten sie )?(?:ober|über)(?:halb)? dieser",
+    r"(?:please\s+)?(?:type your reply|reply|respond|write)\s+(?:your reply\s+)?above this line|bitte (?:antworten sie )?oberhalb dieser",
     re.IGNORECASE,
 )
 _SENT_FROM = re.compile(
@@ -119,7 +117,13 @@ def _forwarded(heads: Sequence[str], i: int) -> bool:
     found = _SEPARATOR.match(line)
     if found is not None:
         return _FORWARD.search(found.group(1)) is not None
-    return bool(re.match(r"(?:begin forwarded message|anfang der weitergeleiteten|début du message (?:transféré|réexpédié))", line, re.I))
+    return bool(
+        re.match(
+            r"(?:begin forwarded message|anfang der weitergeleiteten|début du message (?:transféré|réexpédié))",
+            line,
+            re.I,
+        )
+    )
 
 
 def _heading_block(heads: Sequence[str], i: int, after_rule: bool) -> bool:
@@ -130,7 +134,9 @@ def _heading_block(heads: Sequence[str], i: int, after_rule: bool) -> bool:
     kinds = [any(pattern.match(line) for line in near) for pattern in (_HEAD_FROM, _HEAD_SENT, _HEAD_TO, _HEAD_SUBJECT)]
     if not near or not kinds[0] or not kinds[1] or sum(kinds) < 3:
         return False
-    return bool(_HEAD_FROM.match(near[0]) or (after_rule and (_HEAD_SENT.match(near[0]) or _HEAD_SUBJECT.match(near[0]))))
+    return bool(
+        _HEAD_FROM.match(near[0]) or (after_rule and (_HEAD_SENT.match(near[0]) or _HEAD_SUBJECT.match(near[0])))
+    )
 
 
 def _attribution(heads: Sequence[str], i: int) -> int:
@@ -175,7 +181,9 @@ def _new_lines(heads: Sequence[str], end: int) -> list[int]:
     while i < end:
         if _QUOTED.match(heads[i]):
             block = i
-            while block < end and (_QUOTED.match(heads[block]) or (not heads[block].strip() and _quote_goes_on(heads, block, end))):
+            while block < end and (
+                _QUOTED.match(heads[block]) or (not heads[block].strip() and _quote_goes_on(heads, block, end))
+            ):
                 block += 1
             headed = _drop_heading(heads, kept)
             # One line that begins with a greater-than sign may be the writer's own.

@@ -263,7 +263,10 @@ def _loads(body: bytes, where: str) -> Any:
 
 def _field(location: tuple[int | str, ...]) -> str:
     """Where in the item. A key that the sender chose may be anything: only plain names are repeated."""
-    names = (str(part) if isinstance(part, int) or (part.isidentifier() and len(part) <= 64) else "(key)" for part in location)
+    names = (
+        str(part) if isinstance(part, int) or (part.isidentifier() and len(part) <= 64) else "(key)"
+        for part in location
+    )
     return ".".join(names) or "item"
 
 
