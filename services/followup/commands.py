@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +12,8 @@ import typer
 from shared.cli.client import AsJson, Client, Key, Url, print_json
 
 app = typer.Typer()
+group = typer.Typer(no_args_is_help=True, help="Plans, promises, messages and outcomes after a complaint.")
+app.add_typer(group, name="followup")
 ComplaintId = Annotated[UUID, typer.Argument(metavar="ID", help="The complaint's id.", show_default=False)]
 
 
@@ -29,3 +32,23 @@ def plan(complaint_id: ComplaintId, url: Url = None, key: Key = None, as_json: A
             continue
         at = datetime.fromisoformat(planned["due_at"]).astimezone()
         typer.echo(f"  {title:<12} {at:%a %d %b %Y %H:%M}, {planned['kind'].replace('_', ' ')} by {planned['channel']}")
+
+
+@group.command(name="plan", epilog="Example: amends followup plan resolved.json --json")
+def plan_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE.json", help="A resolved complaint.", show_default=False)],
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="A FollowUpPolicy document; else the one that FILE names, else the default.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The check-ins of a resolved complaint by policy: when, by which channel, by which rule. Needs no running service.
+
+    FILE: {"complaint": {"resolved_at": "2026-03-02T10:00:00Z", "remedy": {"kind": "refund"}, "channel": "email",
+    "customer": {"zone": "Europe/London", "quiet_hours": {"from": "21:00", "to": "08:00"}}}, "policy": "my.yaml",
+    "as_of": "2026-03-02T10:00:00Z"}. Only resolved_at is required; docs/how-to/followup.md names the rest.
+    """
+    from services.followup import plan_command  # it loads the policy language
+
+    raise typer.Exit(plan_command.run(file, policy, as_json))

@@ -82,10 +82,10 @@ def add(start: datetime, duration: Duration, zone: str) -> datetime:
         return due.astimezone(UTC)
     wall = due.replace(tzinfo=None)
     first = due.astimezone(UTC)
-    return first if first.astimezone(tz).replace(tzinfo=None) == wall else _end_of_gap(wall, tz)
+    return first if first.astimezone(tz).replace(tzinfo=None) == wall else end_of_gap(wall, tz)
 
 
-def _end_of_gap(wall: datetime, tz: ZoneInfo) -> datetime:
+def end_of_gap(wall: datetime, tz: ZoneInfo) -> datetime:
     """The instant of the clock change that skips `wall`: the first whole second whose local time is `wall` or later."""
     early = wall.replace(tzinfo=tz, fold=1).astimezone(UTC).replace(microsecond=0)  # fold 1 in a gap: before the change
     late = wall.replace(tzinfo=tz, fold=0).astimezone(UTC).replace(microsecond=0)

@@ -102,6 +102,11 @@ _CUSTOMER = Fact(
         "history": _HISTORY,
     },
 )
+# The kinds of remedy that follow-up knows how to check; others may occur.
+REMEDIES = (
+    "refund", "credit", "goodwill_payment", "replacement", "delivery", "repair", "callback", "correction", "apology",
+    "explanation", "other",
+)  # fmt: skip
 _COMPLAINT_4: dict[str, Fact] = {
     "severity": Fact("int", "How bad it is, 1 (slight) to 5 (critical).", minimum=1, maximum=5, neutral=1),
     "category": Fact("string", "What it is about.", values=get_args(Category), neutral="other"),
@@ -120,6 +125,9 @@ _COMPLAINT_4: dict[str, Fact] = {
     ),
     "channel": Fact("string", "How the complaint came in.", optional=True, values=get_args(Channel), neutral="unknown"),
     "resolved_at": Fact("timestamp", "When it was last resolved; missing while it is not.", optional=True),
+    "remedy": Fact(
+        "string", "What was given to put it right; missing while nothing was.", optional=True, open=True, values=REMEDIES
+    ),
     "customer": _CUSTOMER,
 }
 _AS_OF = Fact("timestamp", "The time of the decision: the only clock that a condition can read.")

@@ -21,6 +21,12 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 class ValueRefused(ValueError):
     """The value does not fit the outcome. The message says what would."""
 
+# Facts about a remedy that can be proved by a system of the company, a carrier or a person.
+VERIFIABLE = (
+    "refund_booked", "credit_booked", "payment_sent", "parcel_delivered", "repair_done", "callback_made",
+    "account_corrected",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -148,6 +154,13 @@ KINDS: dict[str, Kind] = {
                 "word", "How to reach the customer.", values=("preferred", "email", "phone", "sms", "post")
             ),
             "enclose": Outcome("words", "What to send along."),
+            "verify": Outcome("word", "The fact to verify before the customer is asked.", values=("none", *VERIFIABLE)),
+            "verify_after": Outcome("duration", "How long after the resolution the fact is looked for."),
+            "again_after": Outcome("duration", "Without an answer: ask again, and then give up, after this long each."),
+            "per_week": Outcome("int", "At most so many messages of any kind in seven days.", minimum=1, maximum=100),
+            "from_hour": Outcome("int", "Messages come from this hour on, where the customer is.", maximum=23),
+            "until_hour": Outcome("int", "... and before this hour.", minimum=1, maximum=24),
+            "on_yes": Outcome("word", "What to say when it is solved.", values=("nothing", "thank", "ask_for_review")),
         },
     ),
 }

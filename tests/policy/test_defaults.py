@@ -82,7 +82,7 @@ def test_followup_keeps_its_invariants(given: dict[str, Any]) -> None:
     outcome = result.outcome
     assert not result.degraded
     if given["contact_preference"] == "none":
-        assert outcome == {"action": "none"}
+        assert outcome["action"] == "none"
     elif given["status"] == "open" and NOW - given["received_at"] > timedelta(days=56):
         assert outcome["action"] == "holding_response"
     if outcome["action"] in ("progress_update", "holding_response"):
