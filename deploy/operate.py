@@ -149,6 +149,27 @@ def replay_letter(number: LetterId, service: OfService, key: Key = None, as_json
         raise typer.Exit(1)
 
 
+@app.command(epilog="Example: amends endpoints --service escalation --json")
+def endpoints(service: Service = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Show where messages go (mail server, webhooks, chats), what does not answer, and what waits for it.
+
+    Ends with 1 when an endpoint is left alone after failures in a row."""
+    found = [
+        {"service": name, **endpoint}
+        for name in _chosen(service)
+        for endpoint in Client(name, key=key).get("/v1/endpoints")["endpoints"]
+    ]
+    if as_json:
+        print_json(found)
+    for each in () if as_json else found:
+        state = f"RESTING after {each['failures']} failures: {each['reason']}" if each["resting"] else "ok"
+        typer.echo(f"{each['service']:<10} {each['name']:<30} {each['waiting']:>6} waiting  {state}")
+    if not found and not as_json:
+        typer.echo("no message was ever sent")
+    if any(each["resting"] for each in found):
+        raise typer.Exit(1)
+
+
 _REPLAYED = {
     "handled": "handled",
     "queued": "in line: it will be handled now",

@@ -77,8 +77,10 @@ class _Secret(str):
 def settings_page() -> str:
     """The text of docs/reference/settings.md."""
     from shared.config import KafkaSettings, ServiceSettings
+    from shared.delivery.settings import DeliverySettings
 
-    return _SETTINGS_HEAD + "\n".join([_settings("Service", ServiceSettings), _settings("Kafka", KafkaSettings)])
+    parts = (("Service", ServiceSettings), ("Kafka", KafkaSettings), ("Delivery", DeliverySettings))
+    return _SETTINGS_HEAD + "\n".join(_settings(title, model) for title, model in parts)
 
 
 def _settings(title: str, model: type[BaseSettings]) -> str:

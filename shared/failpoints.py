@@ -27,6 +27,8 @@ POINTS = (
     "consume.before_offset_commit",
     "consume.after_offset_commit",
     "timers.after_claim",
+    "messages.after_claim",
+    "messages.after_send",
 )
 
 Hook = Callable[[str], Awaitable[None]]

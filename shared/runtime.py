@@ -15,7 +15,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 import uvloop
@@ -24,6 +24,8 @@ from pydantic import TypeAdapter
 
 from shared import failpoints
 from shared.config import KafkaSettings, ServiceSettings, load
+from shared.delivery.sender import Sender, routes
+from shared.delivery.settings import DeliverySettings, load_endpoints
 from shared.errors import StartRefused
 from shared.http.keys import Authenticator
 from shared.http.server import Server
@@ -71,6 +73,14 @@ class Base:
             decide=decide,
             also=also,
             dead_letter_check=Limit(self.settings.dead_letter_limit).check,
+        )
+
+    def sender(self, saves: Saves[Any]) -> Sender:
+        """Sends the messages that this service's decisions leave; `run` and `watch` are loops for `Parts`."""
+        settings = load(DeliverySettings)
+        out = routes(settings, load_endpoints(settings.endpoints_file), self.service)
+        return Sender(
+            service=self.service, pool=self.pool, saves=saves, progress=self.progress, routes=out, settings=settings
         )
 
     def consumer(self, handle: BatchHandler) -> Consumer:

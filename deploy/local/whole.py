@@ -87,6 +87,8 @@ class LocalAmends:
 
     def _start_services(self) -> None:
         passed_on = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+        # Mails to look at, until the caller names a mail server.
+        passed_on.setdefault("AMENDS_DELIVERY_MAILDIR", str(self.data / "mails"))
         environment = self._deployment().environment(**passed_on)
         for service in SERVICES:
             port = urlsplit(self.noted["urls"][service]).port or 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from shared.contracts.envelope import EventData
 
@@ -27,14 +27,50 @@ class Due:
     due_at: datetime
 
 
+Route = Literal["email", "webhook", "chat"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something to tell somebody outside. Saved with the decision, sent at least once under one stable id, which is
+    made of the complaint and `name`: the same name again is the same message and changes nothing.
+
+    `to` is a mail address or the name of an endpoint (docs/how-to/delivery.md). `body` is what the route needs:
+    `subject`, `text` and perhaps `html`, `headers` for e-mail; `text` for chat; `type`, `data` for a webhook.
+    `person`: whose notification budget it counts against (more than that is put together in one digest); None: no limit.
+    """
+
+    name: str
+    route: Route
+    to: str
+    body: dict[str, Any]
+    not_before: datetime | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a message: an input, handled once. `reason` says why it failed, without addresses or contents."""
+
+    name: str
+    outcome: Literal["sent", "failed", "digested"]
+    attempts: int
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[S]):
-    """The new state and what follows from it, saved together or not at all."""
+    """The new state and what follows from it, saved together or not at all.
+
+    `withdraw` names messages that are no longer to be sent; one that is on its way may still arrive.
+    """
 
     state: S
     events: tuple[EventData, ...] = ()
     timers: tuple[Timer, ...] = ()
     cancel: tuple[str, ...] = ()
+    messages: tuple[Message, ...] = ()
+    withdraw: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

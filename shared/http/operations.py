@@ -10,7 +10,7 @@ from fastapi import Request
 from shared.http.keys import Authenticator
 from shared.http.problems import Problem
 from shared.http.router import Router
-from shared.postgres import dead_letters, reconciliation
+from shared.postgres import dead_letters, messages, reconciliation
 from shared.postgres.dead_letters import NotReplayable
 from shared.postgres.pool import Pool, connection
 from shared.postgres.reconciliation import Also
@@ -52,6 +52,14 @@ def operations(
         except NotReplayable as error:
             raise Problem(404, "No such dead letter", f"{error}.") from None
         return {"id": letter_id, "outcome": outcome}
+
+    @router.get("/v1/endpoints", summary="Where messages go, and what does not answer")
+    async def list_endpoints(request: Request) -> dict[str, Any]:
+        """Each mail server, webhook and chat with failures in a row (`resting`: left alone for now), and what waits for it."""
+        await keys.check(request.headers, SCOPE)
+        async with connection(pool) as conn:
+            rows = await conn.fetch(messages.LIST_ENDPOINTS)
+        return {"endpoints": [dict(row) for row in rows if row["name"] != "digested"]}
 
     @router.get("/v1/reconciliation", summary="The counts that must add up between the services")
     async def reconcile(request: Request) -> dict[str, Any]:

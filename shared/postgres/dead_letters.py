@@ -12,7 +12,7 @@ import orjson
 import structlog
 
 from shared.contracts.codec import decode
-from shared.contracts.decision import Decision, Refused
+from shared.contracts.decision import Decision, Refused, Settled
 from shared.contracts.envelope import Undecodable
 from shared.errors import TooManyDeadLetters, classify
 from shared.postgres.fold import Decide, Parked, from_event, from_undecodable
@@ -123,6 +123,10 @@ async def replay(saves: Saves[Any], letter_id: int, requeue: str | None = None) 
             await conn.execute(requeue, UUID(delivery_id), int(item))
             queued = True
             return []
+        if row["kind"] == "message":
+            settled = Settled(**orjson.loads(row["input"]))
+            subject = row["complaint_id"]
+            return [Input("message", subject, settled, row["reference"], None, "message", str(subject))]
         return [_input_of(row)]
 
     work = await saves.act(take, within_s=10)

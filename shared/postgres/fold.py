@@ -7,6 +7,7 @@ hold. Commands, timers and submissions have no sequence: whoever claimed them in
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -145,9 +146,16 @@ class Fold:
             work.timers[(item.subject, timer.name)] = (timer, span.carrier.traceparent)
         for name in decision.cancel:
             work.timers[(item.subject, name)] = None
+        for name in decision.withdraw:
+            work.messages[self._message_id(subject, name)] = None
+        for message in decision.messages:
+            work.messages[self._message_id(subject, message.name)] = (item.subject, message, span.carrier.traceparent)
         work.handled.append((item, decision))
         span.end(None)
         return True
+
+    def _message_id(self, subject: str, name: str) -> UUID:
+        return ids.keyed_id(self._id_key, "message", self._service, subject, name)
 
     def _park(self, item: Input, reason: str) -> None:
         self._parked.add(item.reference)
@@ -233,6 +241,8 @@ def dead_letter(item: Input, reason: str) -> DeadLetter:
             event.subject.bytes, event.data,
         )  # fmt: skip
     body = {"name": item.body.name, "due_at": item.body.due_at.isoformat()} if item.kind == "timer" else {}
+    if item.kind == "message":
+        body = asdict(item.body)
     return DeadLetter(item.kind, item.reference, item.subject, None, None, reason, body, None, None)
 
 

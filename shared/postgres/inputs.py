@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
-from shared.contracts.decision import Decision, Refused, Timer
+from shared.contracts.decision import Decision, Message, Refused, Timer
 from shared.contracts.envelope import Event
 from shared.telemetry.tracing import Carrier
 
 S = TypeVar("S")
-Kind = Literal["event", "timer", "submission", "command"]
+Kind = Literal["event", "timer", "submission", "command", "message"]
 
 
 class Input(NamedTuple):
@@ -77,6 +77,8 @@ class Work(Generic[S]):
     refused: list[tuple[Input, Refused]] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
     timers: dict[tuple[UUID, str], tuple[Timer, str] | None] = field(default_factory=dict)
+    # By id; None: withdrawn.
+    messages: dict[UUID, tuple[UUID, Message, str] | None] = field(default_factory=dict)
     hold: dict[tuple[UUID, str, int], Event] = field(default_factory=dict)
     release: list[tuple[UUID, str, int]] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)

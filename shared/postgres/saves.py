@@ -23,7 +23,7 @@ import structlog
 from shared import failpoints
 from shared.contracts.envelope import Event, Position
 from shared.errors import Conflict, classify
-from shared.postgres import outbox
+from shared.postgres import messages, outbox
 from shared.postgres.fold import Decide, Fold, envelope
 from shared.postgres.inputs import Held, Inputs, Row, Work
 from shared.postgres.pool import Connection, Pool, connection
@@ -183,6 +183,8 @@ class Saves(Generic[S]):
         # Timers before rows: whoever fires a timer holds its lock first too, so the two wait and do not deadlock.
         await self._write_timers(conn, work)
         await self._write_rows(conn, work)
+        if work.messages:
+            await messages.write(conn, work.messages)
         if work.hold:
             events = [work.hold[slot] for slot in sorted(work.hold, key=str)]
             await conn.execute(

@@ -102,6 +102,11 @@ TIMERS_FIRED = _counter("amends_timers_fired", "Timers fired.", "timer")
 TIMER_LAG = _histogram(
     "amends_timer_lag_seconds", "How late a timer fired after it was due.", unit="seconds", buckets=LATE_S
 )
+MESSAGES = _counter(
+    "amends_messages", "Attempts to send a message outside: sent, failed for good, again later, digested.", "route", "outcome"
+)
+ENDPOINTS_RESTING = _gauge("amends_endpoints_resting", "Endpoints left alone now after failures in a row.")
+MESSAGES_WAITING = _gauge("amends_messages_waiting", "Messages not yet sent.")
 DECISIONS = _counter("amends_decisions", "Policy rules that took part in a decision.", "policy", "version", "rule")
 LEDGER_ROWS = _counter("amends_ledger_rows", "Rows appended to the ledger.")
 LOOP_LAG = _histogram(

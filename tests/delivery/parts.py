@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared import failpoints
 from shared.contracts.codec import decode, read_data
-from shared.contracts.decision import Decision, Due, Refused, Timer
+from shared.contracts.decision import Decision, Due, Refused, Settled, Timer
 from shared.contracts.envelope import EventData
 from shared.postgres.fold import Decide, from_record
 from shared.postgres.inputs import Input, Outgoing, Work
@@ -32,7 +32,7 @@ from shared.telemetry.health import Progress
 ID_KEY = bytes(range(32))
 READS = {"intake": (), "escalation": ("complaints",), "records": ("complaints", "escalations")}
 SERVICES = ("intake", "escalation", "records")
-TABLES = "complaint_state, held, outbox, timer, dead_letter, command"
+TABLES = "complaint_state, held, outbox, timer, dead_letter, command, message, endpoint, notified"
 # Time passes this many times faster, so that the outbox's seconds and a timer's minutes fit into a test.
 FAST_NOW = """
 create or replace function {service}.app_now() returns timestamptz language sql stable parallel safe as
@@ -170,6 +170,8 @@ def token_of(item: Input) -> tuple[str, str]:
         return "command", item.body.token
     if isinstance(item.body, Due):
         return "timer", item.body.name
+    if isinstance(item.body, Settled):
+        return "message", f"{item.body.outcome} {item.body.name}"
     assert item.event is not None
     return item.event.service, read_data(Noted, item.event.data).token
 
