@@ -28,7 +28,7 @@ FIRST_PORT = 8081
 SOURCE = "contact-centre"
 STOP_SECONDS = 12.0
 # Of the caller's shell the services get only these: where traces go, and how much is logged.
-PASSED_ON = ("OTEL_", "AMENDS_LOG_LEVEL", "AMENDS_DEAD_LETTER_LIMIT")
+PASSED_ON = ("OTEL_", "AMENDS_DELIVERY_", "AMENDS_LOG_LEVEL", "AMENDS_DEAD_LETTER_LIMIT")
 
 
 class LocalAmends:

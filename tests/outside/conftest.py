@@ -32,7 +32,7 @@ class Mailbox:
     answer: str | None = None
     port: int = 0
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:
         if self.answer is not None:
             return self.answer
         self.mails.append(bytes(envelope.content or b""))
