@@ -1,4 +1,4 @@
-"""Creates the topics of FLOWS with the settings that the contracts ask for."""
+"""Creates the topics of FLOWS and TABLES with the settings that the contracts ask for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from shared.config import KafkaSettings
-from shared.contracts.topics import FLOWS, PARTITIONS, RETENTION_MS, SEGMENT_MS
+from shared.contracts.topics import FLOWS, PARTITIONS, RETENTION_MS, SEGMENT_MS, TABLES, Table
 from shared.errors import AmendsError
 
 
@@ -18,11 +18,13 @@ class TopicsNotCreated(AmendsError):
 
 async def create_topics(kafka: KafkaSettings, *, replication: int = 1) -> list[str]:
     """Create the topics that are not there yet; returns their names, with the deployment's prefix."""
-    names = [kafka.topic_prefix + flow.topic for flow in FLOWS]
+    prefix = kafka.topic_prefix
+    topics = [_new(prefix + flow.topic, replication) for flow in FLOWS]
+    topics += [_table(prefix + table.topic, table, replication) for table in TABLES]
     admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **kafka.client_options())
     try:
         await admin.start()
-        answer = await admin.create_topics([_new(name, replication) for name in names])
+        answer = await admin.create_topics(topics)
     finally:
         await admin.close()
     return _created(answer.topic_errors)
@@ -38,6 +40,17 @@ def _new(name: str, replication: int) -> NewTopic:
         "min.insync.replicas": str(max(1, replication - 1)),
     }
     return NewTopic(name, PARTITIONS, replication, topic_configs=settings)
+
+
+def _table(name: str, table: Table, replication: int) -> NewTopic:
+    settings = {
+        "cleanup.policy": "compact" if table.keep_ms is None else "compact,delete",
+        "max.message.bytes": str(2 * 1024 * 1024),
+        "min.insync.replicas": str(max(1, replication - 1)),
+    }
+    if table.keep_ms is not None:
+        settings |= {"retention.ms": str(table.keep_ms), "segment.ms": str(table.keep_ms)}
+    return NewTopic(name, 1, replication, topic_configs=settings)  # one partition: one order for all
 
 
 def _created(errors: Sequence[Sequence[object]]) -> list[str]:

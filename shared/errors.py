@@ -23,6 +23,10 @@ class TooManyDeadLetters(AmendsError):
     """The limit of dead letters is reached: consuming stops rather than drain a topic into quarantine."""
 
 
+class NotReady(AmendsError):
+    """Something that was read at the start has not arrived yet: wait and try again."""
+
+
 class StartRefused(AmendsError):
     """A service cannot start as configured. The message says what to change."""
 
@@ -32,6 +36,7 @@ _CONFLICTS = (asyncpg.TransactionRollbackError,)
 # Whatever says "connection" leaves the outcome unknown: load again, and let revision and sequence decide.
 # InternalClientError is how asyncpg reports an idle connection that the server closed (asyncpg #1069).
 _TRANSIENT = (
+    NotReady,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,

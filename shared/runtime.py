@@ -15,7 +15,8 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any, TypeVar
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 import uvloop
@@ -40,6 +41,9 @@ from shared.postgres.relay import Relay
 from shared.postgres.saves import Also, Saves
 from shared.telemetry import logs, metrics, tracing
 from shared.telemetry.health import Progress
+
+if TYPE_CHECKING:
+    from shared.policy.distribution.replica import Replica
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +85,18 @@ class Base:
         out = routes(settings, load_endpoints(settings.endpoints_file), self.service)
         return Sender(
             service=self.service, pool=self.pool, saves=saves, progress=self.progress, routes=out, settings=settings
+        )
+
+    def policies(self, package: str, file: str) -> Replica:
+        """What is in force of this service's policy; `file` in the folder `policy` of `package` is its default.
+
+        Its `run` is one of the service's loops.
+        """
+        from shared.policy.distribution.replica import Replica  # it loads the language's front end
+
+        text = (files(package) / "policy" / file).read_text(encoding="utf-8")
+        return Replica(
+            service=self.service, packaged=text, origin=file, kafka=self.kafka, pool=self.pool, progress=self.progress
         )
 
     def consumer(self, handle: BatchHandler) -> Consumer:

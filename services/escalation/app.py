@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.resources import files
 
 from services.escalation import api
 from services.escalation.domain import EscalationState
 from services.escalation.handlers import SERVICE, Handlers
 from shared.http.app import make_app
 from shared.http.operations import operations
-from shared.policy.document import load_policy
 from shared.runtime import Base, Parts, run
 
 POLICY = "escalation.retail.yaml"
@@ -18,13 +16,13 @@ POLICY = "escalation.retail.yaml"
 
 def build(base: Base) -> Parts:
     """Wire the parts together; nothing connects yet."""
-    text = (files("services.escalation") / "policy" / POLICY).read_text(encoding="utf-8")
-    handlers = Handlers(load_policy(text, origin=POLICY))
+    policies = base.policies("services.escalation", POLICY)
+    handlers = Handlers(policies)
     handlers.saves = base.saves(EscalationState, handlers.decide)
     app = make_app("Amends escalation", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(handlers, base.keys))
     app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys))
-    return Parts(app, consumer=base.consumer(handlers.handle_batch))
+    return Parts(app, loops={"policies": policies.run}, consumer=base.consumer(handlers.handle_batch))
 
 
 main = partial(run, SERVICE, build)

@@ -15,7 +15,7 @@ from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
 from shared.contracts.escalations import DecisionMade
 from shared.contracts.topics import EVENTS
-from shared.policy.evaluate import Policy
+from shared.policy.distribution.line import Policies
 from shared.postgres.dead_letters import save_batch
 from shared.postgres.fold import from_record
 from shared.postgres.inputs import Input
@@ -33,11 +33,12 @@ def _decisions(policy: str, version: int, rule: str) -> Counter:
 class Handlers:
     """What escalation does with events and commands. `saves` is set by app.py: it needs `decide` of this object."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, policies: Policies) -> None:
+        self._policies = policies
         self.saves: Saves[EscalationState]
 
     async def handle_batch(self, records: Sequence[Event | Undecodable]) -> None:
+        await self._policies.caught_up()
         await save_batch(self.saves, [from_record(record) for record in records])
 
     def decide(self, state: EscalationState | None, item: Input, now: datetime) -> Decision[EscalationState] | Refused:
@@ -47,7 +48,7 @@ class Handlers:
         model = EVENTS.get(event.type)
         if model is None:  # a type that a later version of Amends writes: noted as seen, nothing else
             return Decision(state or EscalationState())
-        decision = domain.on_event(state, read_data(model, event.data), event.time, self._policy)
+        decision = domain.on_event(state, read_data(model, event.data), event.time, self._policies.in_force(event.time, now))
         for data in decision.events:
             if isinstance(data, DecisionMade):
                 for rule in data.policy.rules or ("default",):

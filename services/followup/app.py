@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.resources import files
 
 from services.followup import api
 from services.followup.domain import FollowUpState
 from services.followup.handlers import SERVICE, Handlers
 from shared.http.app import make_app
 from shared.http.operations import operations
-from shared.policy.document import load_policy
 from shared.postgres.timers import Timers
 from shared.runtime import Base, Parts, run
 
@@ -19,15 +17,15 @@ POLICY = "followup.retail.yaml"
 
 def build(base: Base) -> Parts:
     """Wire the parts together; nothing connects yet."""
-    text = (files("services.followup") / "policy" / POLICY).read_text(encoding="utf-8")
-    handlers = Handlers(load_policy(text, origin=POLICY))
+    policies = base.policies("services.followup", POLICY)
+    handlers = Handlers(policies)
     handlers.saves = base.saves(FollowUpState, handlers.decide)
     timers = Timers(service=SERVICE, pool=base.pool, saves=handlers.saves, progress=base.progress)
     app = make_app("Amends follow-up", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(base.pool, base.keys))
     app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys))
     base.progress.expect("timers", base.settings.liveness_window_s)
-    return Parts(app, loops={"timers": timers.run}, consumer=base.consumer(handlers.handle_batch))
+    return Parts(app, loops={"policies": policies.run, "timers": timers.run}, consumer=base.consumer(handlers.handle_batch))
 
 
 main = partial(run, SERVICE, build)

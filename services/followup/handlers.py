@@ -11,7 +11,7 @@ from shared.contracts.codec import read_data
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
 from shared.contracts.topics import EVENTS
-from shared.policy.evaluate import Policy
+from shared.policy.distribution.line import Policies
 from shared.postgres.dead_letters import save_batch
 from shared.postgres.fold import from_record
 from shared.postgres.inputs import Input
@@ -23,18 +23,19 @@ SERVICE = "followup"
 class Handlers:
     """What follow-up does with events and timers. `saves` is set by app.py: it needs `decide` of this object."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, policies: Policies) -> None:
+        self._policies = policies
         self.saves: Saves[FollowUpState]
 
     async def handle_batch(self, records: Sequence[Event | Undecodable]) -> None:
+        await self._policies.caught_up()
         await save_batch(self.saves, [from_record(record) for record in records])
 
     def decide(self, state: FollowUpState | None, item: Input, now: datetime) -> Decision[FollowUpState] | Refused:
         if item.kind == "timer":
-            return domain.on_timer(state, item.body, now, self._policy)
+            return domain.on_timer(state, item.body, now, self._policies.in_force(now, now))
         event: Event = item.body
         model = EVENTS.get(event.type)
         if model is None:  # a type that a later version of Amends writes: noted as seen, nothing else
             return Decision(state or FollowUpState())
-        return domain.on_event(state, read_data(model, event.data), event.time, self._policy)
+        return domain.on_event(state, read_data(model, event.data), event.time, self._policies.in_force(event.time, now))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.contracts.asyncapi import asyncapi
 from shared.contracts.json_schema import json_schemas, meaning
-from shared.contracts.topics import FLOWS, PARTITIONS, RETENTION_MS, Flow
+from shared.contracts.topics import FLOWS, PARTITIONS, RETENTION_MS, TABLES, Flow
 
 _DAY_MS = 86_400_000
 _PAGE = """\
@@ -27,7 +27,16 @@ loss alarm. A key that is an id is its 16 bytes. For tools: [asyncapi.yaml](refe
 
 Inside a version (`.v1`) changes are additive only. Ignore fields that you do not know, and read an unknown value of an
 enumeration marked `x-unknown-reads-as` as the value named there; all other enumerations are closed.
-{events}"""
+{events}
+## Policies
+
+Three compacted topics of one partition each hold no events but tables: the newest record of a key is its value, as JSON.
+They hold no personal data. How they are used: [policies](how-to/policies.md).
+
+| topic | key | a record is | written by | read by |
+|---|---|---|---|---|
+{tables}
+"""
 
 
 __all__ = ["asyncapi", "flow_picture", "flows_page", "json_schemas"]
@@ -50,6 +59,10 @@ def flows_page() -> str:
         chart=_chart(),
         topics="\n".join(_row(flow) for flow in FLOWS),
         events="".join(_events(flow) for flow in FLOWS),
+        tables="\n".join(
+            f"| `{table.topic}` | {table.key} | {meaning(table.record)} | {table.writers} | {table.readers} |"
+            for table in TABLES
+        ),
     )
 
 

@@ -18,7 +18,9 @@ class PolicyCitation(Part):
     """Which rules of which document decided, and the inputs that decided: enough to recompute the decision.
 
     `inputs` maps a fact's path to the value that was read. `degraded` says that a fact was missing or a rule failed, so
-    that the default was taken.
+    that the default was taken. `activation` is what put this version in force (0: the service's packaged default, not yet
+    recorded). `late`: by the time of the decision another version was in force already. `policy_lag`: the service could
+    not be sure to know every activation. `facts` is everything that the policy was given, `outcome` what it answered.
     """
 
     id: str
@@ -27,6 +29,11 @@ class PolicyCitation(Part):
     rules: tuple[str, ...]
     inputs: dict[str, Any]
     degraded: bool = False
+    activation: int | None = None
+    late: bool | None = None
+    policy_lag: bool | None = None
+    facts: dict[str, Any] | None = None
+    outcome: dict[str, Any] | None = None
 
 
 class Clock(Part):

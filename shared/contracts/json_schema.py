@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from shared.contracts.envelope import FALLBACKS, EventData
@@ -41,7 +42,7 @@ def json_schemas() -> dict[str, str]:
     }
 
 
-def meaning(event: type[EventData]) -> str:
+def meaning(event: type[BaseModel]) -> str:
     """What the event says: its docstring, as one paragraph."""
     return " ".join((inspect.getdoc(event) or event.__name__).split())
 

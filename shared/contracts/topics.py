@@ -1,10 +1,13 @@
-"""FLOWS: which topic holds which events, written by whom and read by whom. The pictures are generated from it."""
+"""FLOWS: which topic holds which events, written by whom and read by whom. The pictures are generated from it.
+
+TABLES: the topics of policies, which hold no events.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.contracts import complaints, dead_letters, escalations, followups
+from shared.contracts import complaints, dead_letters, escalations, followups, policies
 from shared.contracts.envelope import SERVICES, EventData
 
 PARTITIONS = 6
@@ -71,6 +74,46 @@ FLOWS: tuple[Flow, ...] = (
         producer="every service",
         consumers=(),
         events=(dead_letters.DeadLetterParked,),
+    ),
+)
+
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A compacted topic of one partition: the newest record of a key is its value. Read whole, without a consumer group."""
+
+    topic: str
+    key: str
+    writers: str
+    readers: str
+    record: type[policies.PolicyRecord]
+    keep_ms: int | None = None  # None: for ever
+
+
+POLICY_VERSIONS, POLICY_ACTIVATIONS, POLICY_STATUS = "policy.versions", "policy.activations", "policy.status"
+TABLES: tuple[Table, ...] = (
+    Table(
+        topic=POLICY_VERSIONS,
+        key="policy/version",
+        writers="`amends policy`; each service its packaged default",
+        readers="every service that decides by policy",
+        record=policies.VersionPublished,
+    ),
+    Table(
+        topic=POLICY_ACTIVATIONS,
+        key="policy/seq",
+        writers="`amends policy`; each service its packaged default",
+        readers="every service that decides by policy",
+        record=policies.Activation,
+    ),
+    Table(
+        topic=POLICY_STATUS,
+        key="service/replica",
+        writers="every service that decides by policy",
+        readers="`amends policy`",
+        record=policies.ReplicaStatus,
+        keep_ms=86_400_000,
     ),
 )
 

@@ -73,5 +73,7 @@ class ComplaintFacts:
 def citation(policy: Policy, result: PolicyResult) -> PolicyCitation:
     """What a decision cites: enough to find the rules and to recompute it."""
     return PolicyCitation(
-        id=policy.id, version=policy.version, digest=policy.digest, rules=result.rules, inputs=result.inputs, degraded=result.degraded
+        id=policy.id, version=policy.version, digest=policy.digest, rules=result.rules, inputs=result.inputs,
+        degraded=result.degraded, activation=policy.activation, late=policy.late or None, policy_lag=policy.lag or None,
+        facts=dict(result.facts), outcome=result.outcome,
     )  # fmt: skip

@@ -22,7 +22,7 @@ class PolicyResult:
 
     `outcome`: durations as text ("4h", "10d"), amounts as text ("500 GBP"). `rules`: ids of the rules that matched.
     `inputs`: path -> JSON value of what those rules read; if none matched, of what all rules read. `degraded`: a fact
-    was missing or a rule failed, so `outcome` is the default; `faults` then says why.
+    was missing or a rule failed, so `outcome` is the default; `faults` then says why. `facts`: what it was decided from.
     """
 
     outcome: dict[str, Any]
@@ -31,6 +31,7 @@ class PolicyResult:
     inputs: dict[str, Any]
     degraded: bool = False
     faults: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +86,11 @@ class Rules:
                     if self.hit_policy == "FIRST":
                         break
             if not matched:
-                return PolicyResult(fresh(self.default), (), (), inputs(self.reads, v))
+                return PolicyResult(fresh(self.default), (), (), inputs(self.reads, v), facts=facts)
             if len(matched) == 1:
                 only = matched[0]
                 guidance = (only.guidance,) if only.guidance else ()
-                return PolicyResult(fresh(only.alone), (only.id,), guidance, inputs(only.witness(v), v))
+                return PolicyResult(fresh(only.alone), (only.id,), guidance, inputs(only.witness(v), v), facts=facts)
             if self.hit_policy == "UNIQUE":
                 both = " and ".join(rule.id for rule in matched)
                 return self._degraded(facts, f"{both} match, but the hit policy is UNIQUE")
@@ -98,6 +99,7 @@ class Rules:
                 tuple([rule.id for rule in matched]),
                 tuple([rule.guidance for rule in matched if rule.guidance]),
                 inputs(dict.fromkeys([read for rule in matched for read in rule.witness(v)]), v),
+                facts=facts,
             )
         except Fault as fault:
             return self._degraded(facts, f"{current.id}: {fault}" if current else str(fault))
@@ -109,7 +111,7 @@ class Rules:
         if isinstance(facts, Mapping):
             v = load_what_is_there(self.layout, facts)
             seen = {path: value for path, value in inputs(self.reads, v).items() if value is not None}
-        return PolicyResult(fresh(self.default), (), (), seen, degraded=True, faults=(why,))
+        return PolicyResult(fresh(self.default), (), (), seen, degraded=True, faults=(why,), facts=facts)
 
 
 def combined(default: Mapping[str, Any], matched: Sequence[Rule]) -> dict[str, Any]:
@@ -141,7 +143,12 @@ def fresh(outcome: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Policy:
-    """One version of one policy document, checked and compiled. Immutable; `digest` names its exact content."""
+    """One version of one policy document, checked and compiled. Immutable; `digest` names its exact content.
+
+    A policy in force also says by which `activation` it is (0: packaged with the service, not yet recorded), that the
+    decision comes `late` (another version was in force by then already) and that newer activations may not have arrived
+    (`lag`). `beside` sees each decision; it changes nothing (shadows).
+    """
 
     id: str
     version: int
@@ -157,7 +164,14 @@ class Policy:
     rules: Rules
     outcomes: Mapping[str, Outcome]
     warnings: tuple[Problem, ...] = ()
+    activation: int = 0
+    late: bool = False
+    lag: bool = False
+    beside: Callable[[PolicyResult], None] | None = None
 
     def decide(self, facts: Mapping[str, Any]) -> PolicyResult:
         """See Rules.decide. `facts` is {"as_of": aware datetime, "complaint": {...}}, by the schema of the document."""
-        return self.rules.decide(facts)
+        result = self.rules.decide(facts)
+        if self.beside is not None:
+            self.beside(result)
+        return result

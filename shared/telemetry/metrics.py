@@ -108,6 +108,12 @@ MESSAGES = _counter(
 ENDPOINTS_RESTING = _gauge("amends_endpoints_resting", "Endpoints left alone now after failures in a row.")
 MESSAGES_WAITING = _gauge("amends_messages_waiting", "Messages not yet sent.")
 DECISIONS = _counter("amends_decisions", "Policy rules that took part in a decision.", "policy", "version", "rule")
+POLICY_VERSION = _gauge("amends_policy_version", "The version in force now.", "policy")
+POLICY_FRESH = _gauge("amends_policy_fresh", "1: the end of the policy topics was seen lately.")
+POLICY_REJECTED = _gauge("amends_policy_rejected", "Published versions that this process cannot run.")
+SHADOW_DECISIONS = _counter(
+    "amends_policy_shadow_decisions", "Decisions compared with a shadow: same, different, error.", "policy", "version", "result"
+)  # fmt: skip
 LEDGER_ROWS = _counter("amends_ledger_rows", "Rows appended to the ledger.")
 LOOP_LAG = _histogram(
     "amends_event_loop_lag_seconds", "How much too late the event loop woke up.", unit="seconds", buckets=FAST_S

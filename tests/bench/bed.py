@@ -21,7 +21,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.local.processes import Child
 from deploy.local.readiness import free_port
-from shared.contracts.topics import FLOWS, PARTITIONS
+from shared.contracts.topics import FLOWS, PARTITIONS, TABLES
 from shared.http.keys import mint
 from shared.postgres import api_keys
 from shared.postgres.inputs import Outgoing
@@ -89,7 +89,9 @@ class Bed:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.cluster.kafka_bootstrap)
         await admin.start()
         try:
-            await admin.create_topics([NewTopic(self.prefix + flow.topic, PARTITIONS, 1) for flow in FLOWS])
+            topics = [NewTopic(self.prefix + flow.topic, PARTITIONS, 1) for flow in FLOWS]
+            topics += [NewTopic(self.prefix + table.topic, 1, 1) for table in TABLES]
+            await admin.create_topics(topics)
         finally:
             await admin.close()
 
@@ -98,7 +100,7 @@ class Bed:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.cluster.kafka_bootstrap)
         await admin.start()
         try:
-            await admin.delete_topics([self.prefix + flow.topic for flow in FLOWS])
+            await admin.delete_topics([self.prefix + each.topic for each in (*FLOWS, *TABLES)])
         finally:
             await admin.close()
 

@@ -21,6 +21,7 @@ from shared.clock import utc_now
 from shared.contracts import ids
 from shared.contracts.codec import decode
 from shared.contracts.envelope import Event, Undecodable
+from shared.policy.distribution.line import Fixed
 from shared.policy.document import load_policy
 from shared.policy.evaluate import Policy
 from shared.postgres.fold import Decide, Fold, from_event
@@ -49,8 +50,8 @@ class Maker:
     def __init__(self, id_key: bytes) -> None:
         self.id_key = id_key
         self.intake = intake.Handlers(None, id_key, None)  # type: ignore[arg-type]  # only `decide` is used
-        self.escalation = escalation.Handlers(policy_of("escalation", ESCALATION_POLICY))
-        self.followup = followup.Handlers(policy_of("followup", FOLLOWUP_POLICY))
+        self.escalation = escalation.Handlers(Fixed(policy_of("escalation", ESCALATION_POLICY)))
+        self.followup = followup.Handlers(Fixed(policy_of("followup", FOLLOWUP_POLICY)))
         self.records = records.Handlers(id_key)
 
     def deliveries(

@@ -1,0 +1,264 @@
+"""A service's side of the policy topics: follows them, compiles what it may have to run, and says what is in force.
+
+Decisions never wait for Kafka: they read one immutable snapshot (`Line`), swapped when something new was compiled aside.
+What makes it right is time: a person's activation takes effect MIN_LEAD_S after it is written at the earliest, and a batch
+of events is decided only by a process that has seen the end of the topics in the last FRESH_S. So whatever was in force at
+the event's time was known. A process that cannot reach the topics goes on with what it has and says so in each decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from importlib import metadata
+
+import structlog
+
+from shared.clock import utc_now
+from shared.config import KafkaSettings
+from shared.contracts.policies import EVER, Activation, Rejected, ReplicaStatus, VersionPublished
+from shared.contracts.topics import POLICY_ACTIVATIONS, POLICY_VERSIONS
+from shared.errors import NotReady
+from shared.policy.distribution import store, topics
+from shared.policy.distribution.line import Line, in_force_at, line, standing, version_of
+from shared.policy.distribution.reports import Reports
+from shared.policy.distribution.shadow import Shadows
+from shared.policy.document import load_policy
+from shared.policy.evaluate import Policy
+from shared.policy.problems import PolicyRefused
+from shared.postgres.pool import Pool
+from shared.telemetry import metrics
+from shared.telemetry.health import Progress
+
+log = structlog.get_logger(__name__)
+
+FRESH_S = 4.0
+MIN_LEAD_S = 10.0
+WAIT_S = 10.0
+RETRY_S = 1.0
+
+
+class Replica:
+    """The policies of one process of one service. `packaged` is the document that comes with the service."""
+
+    def __init__(
+        self, *, service: str, packaged: str, origin: str, kafka: KafkaSettings, pool: Pool, progress: Progress
+    ) -> None:
+        self._service = service
+        self._text = packaged
+        self._packaged = load_policy(packaged, origin=origin)
+        self._kafka = kafka
+        self._pool = pool
+        self._records = topics.Records()
+        self._compiled: dict[tuple[str, int, str], Policy | Rejected] = {}
+        self._shadows = Shadows(service)
+        self._line: Line | None = None
+        self._restored = False
+        self._ended_at: float | None = None
+        self._unsaved: list[tuple[str, str, bytes]] = []
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+        self._started_at = utc_now()
+        self._reports = Reports(kafka, self.status)
+        progress.require("policy", self._check)
+
+    # --- what handlers ask
+
+    def in_force(self, at: datetime, now: datetime) -> Policy:
+        """See `line.Policies`."""
+        if self._line is None:
+            raise NotReady("no policy is known yet: neither Kafka nor PostgreSQL has answered")
+        return self._line.in_force(at, now, lag=not self.fresh)
+
+    async def caught_up(self) -> None:
+        """See `line.Policies`. After WAIT_S it goes on with what is known; then decisions are marked `policy_lag`."""
+        if self.fresh:
+            return
+        deadline = time.monotonic() + WAIT_S
+        while not self.fresh:
+            # Whoever has never read the topics, now or in an earlier life, cannot know what is in force.
+            if time.monotonic() > deadline and self._line is not None and (self._ended_at or self._restored):
+                log.warning("deciding without the end of the policy topics", service=self._service)
+                return
+            await asyncio.sleep(0.05)
+
+    @property
+    def fresh(self) -> bool:
+        """The end of both topics was seen, and what they hold taken in, in the last FRESH_S."""
+        return self._ended_at is not None and time.monotonic() - self._ended_at < FRESH_S
+
+    # --- the loop
+
+    async def run(self) -> None:
+        """Restore what was kept, follow the topics, report; until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._restore())
+            group.create_task(self._follow())
+            group.create_task(self._reports.run())
+
+    async def _restore(self) -> None:
+        while self._ended_at is None:
+            try:
+                kept = await store.load(self._pool)
+            except Exception as error:
+                log.warning("cannot read the policies kept in PostgreSQL", service=self._service, error=type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+                continue
+            if self._ended_at is None:
+                for topic, key, value in kept:
+                    if self._newer(topic, key):
+                        self._records.add(topic, key, value)
+                self._restored = bool(kept)
+                await self._swap()
+            return
+
+    def _newer(self, topic: str, key: str) -> bool:
+        """What Kafka has told already is not overwritten by what was kept."""
+        if topic == POLICY_VERSIONS:
+            return key not in self._records.versions
+        return all(a.key != key for a in self._records.of_service(self._service))
+
+    async def _follow(self) -> None:
+        recorded = False
+        while True:
+            try:
+                async with topics.Reader(self._kafka, (POLICY_VERSIONS, POLICY_ACTIVATIONS)) as reader:
+                    while True:
+                        await self._take_in(await reader.poll(), reader.ended_at)
+                        if not recorded and self._ended_at is not None:
+                            recorded = await self._record_packaged()
+            except Exception as error:
+                log.warning("cannot follow the policy topics", service=self._service, error=type(error).__name__)
+            await asyncio.sleep(RETRY_S)
+
+    async def _take_in(self, records: Sequence[tuple[str, str, bytes | None]], ended_at: float | None) -> None:
+        for topic, key, value in records:
+            record = self._records.add(topic, key, value)
+            if value is not None and isinstance(record, VersionPublished | Activation) and record.service == self._service:
+                self._unsaved.append((topic, key, value))
+        if self._unsaved:
+            await self._keep()
+        first = self._ended_at is None and ended_at is not None
+        if first or records:
+            await self._swap()
+        if ended_at is not None:
+            self._ended_at = ended_at  # after the swap: fresh means that it counts already
+        metrics.POLICY_FRESH.labels(self._service).set(self.fresh)
+
+    async def _keep(self) -> None:
+        try:
+            await store.save(self._pool, self._unsaved)
+            self._unsaved.clear()
+        except Exception as error:
+            log.warning("policies not kept in PostgreSQL, trying again", service=self._service, error=type(error).__name__)
+
+    async def _swap(self) -> None:
+        """Compile what is new aside (in a thread: a large document takes a while), then exchange the snapshot."""
+        activations = self._records.of_service(self._service)
+        wanted = {version_of(a) for a in standing(activations) if a.mode in ("active", "shadow", "proposed")}
+        newest: dict[str, VersionPublished] = {}
+        for record in self._records.versions.values():
+            if record.service == self._service and record.version >= newest.get(record.policy, record).version:
+                newest[record.policy] = record
+        wanted |= {(record.policy, record.version, record.digest) for record in newest.values()}
+        for key in wanted:
+            published = self._records.versions.get(f"{key[0]}/{key[1]}")
+            if published is not None and published.digest == key[2] and key not in self._compiled:
+                self._compiled[key] = await asyncio.to_thread(self._compile, published)
+        runnable = {key: policy for key, policy in self._compiled.items() if isinstance(policy, Policy)}
+        self._line = line(self._packaged, runnable, activations, self._shadows.notice)
+        metrics.POLICY_REJECTED.labels(self._service).set(len(self._compiled) - len(runnable))
+        self._reports.changed()
+
+    def _compile(self, record: VersionPublished) -> Policy | Rejected:
+        try:
+            policy = load_policy(record.text, origin=record.key)
+        except PolicyRefused as refused:
+            reason = f"line {refused.problems[0].line}: {refused.problems[0].message}"
+        except Exception as error:  # a document that this version of Amends cannot even read
+            reason = type(error).__name__
+        else:
+            if policy.digest == record.digest and policy.service == self._service:
+                return policy
+            reason = "its content is not what its digest and service say"
+        log.error("policy rejected", service=self._service, policy=record.policy, version=record.version, reason=reason)
+        return Rejected(policy=record.policy, version=record.version, reason=reason)
+
+    async def _record_packaged(self) -> bool:
+        """The service's own default becomes an activation like any other, once; True when that is settled."""
+        if not packaged_activation(self._packaged, self._text, self._records):
+            return True
+        try:
+            await topics.write(
+                self._kafka, self._service, lambda records: packaged_activation(self._packaged, self._text, records)
+            )
+        except Exception as error:
+            log.warning("packaged policy not recorded, trying again", service=self._service, error=type(error).__name__)
+            return False
+        return True
+
+    # --- what it tells
+
+    async def _check(self) -> str | None:
+        if self._line is None or not (self._ended_at or self._restored):
+            return "the policy topics were not read to their end yet (are they there? amends topics create)"
+        due = in_force_at(self._records.of_service(self._service), utc_now())
+        policy = self._line.in_force(utc_now(), utc_now(), lag=False)
+        if due is not None and due.seq != policy.activation:
+            return f"{due.policy} version {due.version} is in force and cannot be run here; deciding by version {policy.version}"
+        return None
+
+    def status(self) -> ReplicaStatus | None:
+        """What this process runs now; None while it does not know."""
+        if self._line is None:
+            return None
+        now = utc_now()
+        policy = self._line.in_force(now, now, lag=False)
+        metrics.POLICY_VERSION.labels(self._service, policy.id).set(policy.version)
+        return ReplicaStatus(
+            service=self._service, replica=self.name, at=now, started_at=self._started_at, policy=policy.id,
+            version=policy.version, digest=policy.digest, activation=policy.activation, fresh=self.fresh,
+            loaded={f"{p.id}/{p.version}": p.digest for p in self._compiled.values() if isinstance(p, Policy)},
+            rejected=tuple(p for p in self._compiled.values() if isinstance(p, Rejected)), shadows=self._shadows.figures(),
+        )  # fmt: skip
+
+
+def packaged_activation(
+    packaged: Policy, text: str, records: topics.Records
+) -> list[VersionPublished | Activation]:
+    """What a service records of its packaged default: nothing if it is there, or if people have chosen another one.
+
+    The first one counts since ever, so that no time is without a policy; one that a later release brings, from now on, as
+    long as nobody has activated anything.
+    """
+    known, now = records.of_service(packaged.service), utc_now()
+    own = [a for a in known if a.packaged]
+    if own and len(own) < len(known):
+        return []
+    if any((a.policy, a.version) == (packaged.id, packaged.version) or _later(a, packaged) for a in own):
+        return []
+    published = records.versions.get(f"{packaged.id}/{packaged.version}")
+    if published is not None and published.digest != packaged.digest:
+        log.warning("the packaged policy differs from the published one of its version; that one counts", policy=packaged.id)
+        return []
+    by = f"amends {metadata.version('amends')}"
+    activation = Activation(
+        service=packaged.service, seq=max((a.seq for a in known), default=0) + 1, policy=packaged.id,
+        version=packaged.version, digest=packaged.digest, effective_from=now if own else EVER, by=(by,),
+        reason="packaged with the service", decided_at=now, packaged=True,
+    )  # fmt: skip
+    if published is not None:
+        return [activation]
+    version = VersionPublished(
+        policy=packaged.id, version=packaged.version, digest=packaged.digest, service=packaged.service, text=text, by=by,
+        published_at=now,
+    )  # fmt: skip
+    return [version, activation]
+
+
+def _later(activation: Activation, packaged: Policy) -> bool:
+    return activation.policy == packaged.id and activation.version > packaged.version

@@ -1,0 +1,206 @@
+"""The policy topics: read whole and followed without a consumer group, written by one writer at a time.
+
+A write is a compare-and-set: whoever begins one fences, by the transactional id of the service, all who began before;
+then reads both topics to their end, checks, and commits. So a version is published once, activations are numbered
+without gaps, and two people who activate at the same moment do not both succeed unseen (docs/adr/0024).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
+from pydantic import ValidationError
+
+from shared.config import KafkaSettings
+from shared.contracts.policies import Activation, PolicyRecord, ReplicaStatus, VersionPublished
+from shared.contracts.topics import POLICY_ACTIVATIONS, POLICY_STATUS, POLICY_VERSIONS
+from shared.errors import AmendsError
+
+log = structlog.get_logger(__name__)
+
+POLL_MS = 500
+READ_TIMEOUT_S = 20.0
+TRANSACTION_MS = 10_000
+FENCED_TRIES = 5
+
+
+class TopicsNotRead(AmendsError):
+    """The policy topics could not be read or written. The message says what to do."""
+
+
+class Busy(AmendsError):
+    """Others kept writing at the same moment."""
+
+
+@dataclass(slots=True)
+class Records:
+    """What the topics hold, by key. `refused`: records that are not of their topic's form."""
+
+    versions: dict[str, VersionPublished] = field(default_factory=dict)
+    activations: dict[str, dict[int, Activation]] = field(default_factory=dict)  # by service and seq
+    statuses: dict[str, ReplicaStatus] = field(default_factory=dict)
+
+    def add(self, topic: str, key: str, value: bytes | None) -> PolicyRecord | None:
+        """Take in one record of the logical `topic`; returns it. None: removed, or not a record of ours."""
+        if value is None:
+            if topic == POLICY_STATUS:
+                self.statuses.pop(key, None)
+            return None
+        try:
+            match topic:
+                case "policy.versions":
+                    version = VersionPublished.model_validate_json(value)
+                    self.versions[version.key] = version
+                    return version
+                case "policy.activations":
+                    activation = Activation.model_validate_json(value)
+                    self.activations.setdefault(activation.service, {})[activation.seq] = activation
+                    return activation
+                case _:
+                    status = ReplicaStatus.model_validate_json(value)
+                    self.statuses[key] = status
+                    return status
+        except ValidationError as error:
+            # Written by a later Amends, or by hand: whoever has to run it says so by not having it.
+            log.error("a policy record cannot be read", topic=topic, key=key, problems=error.error_count())
+            return None
+
+    def of_service(self, service: str) -> list[Activation]:
+        """The activations of a service, by seq."""
+        found = self.activations.get(service, {})
+        return [found[seq] for seq in sorted(found)]
+
+
+class Reader:
+    """Reads policy topics from their beginning, and goes on. `ended_at` is when the end of all was last seen (monotonic)."""
+
+    def __init__(self, kafka: KafkaSettings, topics: Sequence[str]) -> None:
+        self._kafka = kafka
+        self._consumer = AIOKafkaConsumer(
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=POLL_MS,
+            request_timeout_ms=5_000,
+            metadata_max_age_ms=10_000,  # a topic that is created later is found soon
+            **kafka.client_options(),
+        )
+        self._partitions = [TopicPartition(kafka.topic_prefix + topic, 0) for topic in topics]
+        self.ended_at: float | None = None
+
+    async def __aenter__(self) -> Reader:
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self._consumer.stop()
+            raise
+        self._consumer.assign(self._partitions)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self._consumer.stop(), 3.0)
+
+    async def poll(self) -> list[tuple[str, str, bytes | None]]:
+        """What has come: (logical topic, key, value), in the order of each topic; empty after half a second of nothing."""
+        prefix = len(self._kafka.topic_prefix)
+        found: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]
+        found = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=500)
+        records = [
+            (record.topic[prefix:], (record.key or b"").decode(errors="replace"), record.value)
+            for partition in self._partitions
+            for record in found.get(partition, ())
+        ]
+        seen = [await self._end_seen(partition) for partition in self._partitions]
+        if all(at is not None for at in seen):
+            self.ended_at = min(at for at in seen if at is not None)
+        return records
+
+    async def _end_seen(self, partition: TopicPartition) -> float | None:
+        """When (monotonic) the broker last told an end that we have reached; None while there is more to read."""
+        end, polled_ms = self._consumer.last_stable_offset(partition), self._consumer.last_poll_timestamp(partition)
+        if end is None or end < 0 or polled_ms is None:
+            return None
+        if await self._consumer.position(partition) < end:
+            return None
+        age_s: float = max(0.0, time.time() - polled_ms / 1000)
+        return time.monotonic() - age_s
+
+
+async def read_all(
+    kafka: KafkaSettings, topics: Sequence[str] = (POLICY_VERSIONS, POLICY_ACTIVATIONS)
+) -> Records:
+    """Everything that the topics hold now. Raises TopicsNotRead."""
+    records = Records()
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_S), Reader(kafka, topics) as reader:
+            began = time.monotonic()
+            while reader.ended_at is None or reader.ended_at < began:
+                for record in await reader.poll():
+                    records.add(*record)
+    except TimeoutError:
+        raise TopicsNotRead(
+            f"the policy topics at {kafka.bootstrap} cannot be read; are they there? amends topics create"
+        ) from None
+    return records
+
+
+async def write(
+    kafka: KafkaSettings, service: str, decide: Callable[[Records], Sequence[VersionPublished | Activation]]
+) -> Sequence[VersionPublished | Activation]:
+    """Append what `decide` makes of everything that is there. No other write of this service comes in between.
+
+    `decide` may be asked again, when somebody else wrote first; what it raises ends the write, and nothing is written.
+    """
+    for _ in range(FENCED_TRIES):
+        try:
+            return await _write_once(kafka, service, decide)
+        except (ProducerFenced, InvalidProducerEpoch):
+            await asyncio.sleep(0.2)
+    raise Busy("others publish or activate at this moment; try again")
+
+
+async def _write_once(
+    kafka: KafkaSettings, service: str, decide: Callable[[Records], Sequence[VersionPublished | Activation]]
+) -> Sequence[VersionPublished | Activation]:
+    async with _producer(kafka, service) as producer:
+        # Begins only when the broker has given us the id: who had it before can write no more, and is seen below.
+        await asyncio.wait_for(producer.begin_transaction(), READ_TIMEOUT_S)
+        try:
+            records = decide(await read_all(kafka))
+            for record in records:
+                topic = POLICY_VERSIONS if isinstance(record, VersionPublished) else POLICY_ACTIVATIONS
+                value = record.model_dump_json(exclude_none=True).encode()
+                await producer.send_and_wait(kafka.topic_prefix + topic, value, key=record.key.encode())
+        except (ProducerFenced, InvalidProducerEpoch):
+            raise
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await producer.abort_transaction()
+            raise
+        await asyncio.wait_for(producer.commit_transaction(), READ_TIMEOUT_S)
+        return records
+
+
+@contextlib.asynccontextmanager
+async def _producer(kafka: KafkaSettings, service: str) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(
+        transactional_id=f"{kafka.topic_prefix}amends-policy-{service}",
+        transaction_timeout_ms=TRANSACTION_MS,
+        max_request_size=2_097_152,
+        request_timeout_ms=10_000,
+        **kafka.client_options(),
+    )
+    try:
+        await asyncio.wait_for(producer.start(), READ_TIMEOUT_S)
+        yield producer
+    finally:
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(producer.stop(), 3.0)
