@@ -47,7 +47,8 @@ def _field(field: FieldInfo) -> st.SearchStrategy[Any]:
 def _values(annotation: Any, limits: list[Any]) -> st.SearchStrategy[Any]:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _values(arguments[0], [*arguments[1:], *limits])
+        inner = [part for limit in arguments[1:] for part in getattr(limit, "metadata", None) or [limit]]
+        return _values(arguments[0], [*inner, *limits])
     if origin is Literal:
         return st.sampled_from(arguments)
     if origin is tuple:

@@ -22,7 +22,7 @@ select count(*) from {writer}.complaint_state as wrote
 left join {reader}.complaint_state as has using (complaint_id)
 where wrote.sequence > coalesce((has.seen ->> '{writer}')::bigint, 0)
 """
-READS = {"escalation": ("intake",), "followup": ("intake", "escalation"), "records": tuple(WRITER.values())}
+READS = {"escalation": ("intake", "followup"), "followup": ("intake", "escalation"), "records": tuple(WRITER.values())}
 
 
 async def settle(dsn: str, bootstrap: str, prefix: str, *, seconds: float = SETTLE_S) -> str:

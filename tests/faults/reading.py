@@ -17,7 +17,7 @@ WRITER = {"complaints": "intake", "escalations": "escalation", "followups": "fol
 READERS = {
     "complaints": ("escalation", "followup", "records"),
     "escalations": ("followup", "records"),
-    "followups": ("records",),
+    "followups": ("escalation", "records"),
 }
 MARK = "x-poison"
 PARTITIONS = 6
