@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from services.records import story_followups
+
 EXCERPT = 60  # characters of the customer's words
 _CHANNELS = {
     "api": "API",
@@ -38,6 +40,10 @@ def tell(event: Mapping[str, Any]) -> Told:
             KeyError, TypeError, ValueError, AttributeError
         ):  # recorded as it came: it may be anything
             told = teller(event["data"])
+    elif event["type"] in story_followups.TELLERS:
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+            what, line = story_followups.TELLERS[event["type"]]
+            told = Told(what, line(event["data"]))
     # What outsiders have written must not steer a terminal.
     return Told(told.what, "".join(c if c.isprintable() else " " for c in told.text))
 
