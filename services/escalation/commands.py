@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from services.escalation import clock_commands
 from shared.cli.client import AsJson, Client, Key, Url, print_json
 
 app = typer.Typer()
+app.add_typer(clock_commands.app)
 ComplaintId = Annotated[uuid.UUID, typer.Argument(metavar="ID", help="The complaint's id.", show_default=False)]
 Once = Annotated[
     str | None,

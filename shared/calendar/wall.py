@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
-from shared.calendar.durations import end_of_gap, zone_info
+from shared.calendar.zones import end_of_gap, zone_info
 
 Change = Literal["none", "skipped", "twice"]
 

@@ -1,0 +1,98 @@
+"""`amends clock`: compute a clock from a file. Needs no running service."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shared.cli import WrongUse
+from shared.cli.client import AsJson, print_json
+
+clock = typer.Typer(no_args_is_help=True, help="Compute a clock from a file: when it is due, where it stands, and why.")
+app = typer.Typer()
+app.add_typer(clock, name="clock")
+
+_EXAMPLE = (
+    "Example: amends clock compute case.json --json\n\n"
+    'A case: {"calendar": {"zone": "Europe/London", "weekly": {"mon": [["09:00", "17:30"]]}, "holidays": ["2026-12-25"], '
+    '"country": "GB-ENG"}, "clock": {"start": "2026-03-02T09:00:00Z", "target": "3bd", "pausable": true}, '
+    '"pauses": [["2026-03-03T09:00:00Z", null]], "now": "2026-03-04T12:00:00Z"}'
+)
+
+
+@clock.callback()
+def _group() -> None:
+    """Keeps `compute` a subcommand while it is the only one."""
+
+
+@clock.command(epilog=_EXAMPLE)
+def compute(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A case (JSON); - reads standard input.", show_default=False)
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """When a clock is due, where it stands, and segment by segment why. Exit code 2: the case has a mistake."""
+    from shared.calendar import clock as clocks
+    from shared.calendar import segments
+    from shared.calendar.calendar import TooFar
+    from shared.calendar.case_file import CaseRefused, read_case
+
+    try:
+        case = read_case(_text(file))
+        reading = clocks.read(case.calendar, case.start, case.target, case.pauses, case.now)
+        pieces = segments.segments(case.calendar, case.start, case.target, case.pauses, case.now)
+        answer: dict[str, Any] = {
+            "due_at": _iso(reading.due_at),
+            "state": reading.state,
+            "counted_s": reading.counted_s,
+            "segments": [
+                {"from": _iso(each.begin), "to": _iso(each.end), "counted_s": each.counted_s, "to_count_s": each.to_count_s,
+                 "why": each.why}
+                for each in pieces
+            ],
+        }  # fmt: skip
+    except (CaseRefused, TooFar) as refused:
+        raise WrongUse(f"{file}: {refused}") from None
+    except OverflowError:
+        raise WrongUse(f"{file}: an instant lies outside of the years 1 to 9999") from None
+    if as_json:
+        print_json(answer)
+    else:
+        _show(answer, case.calendar.zone)
+
+
+def _text(file: Path) -> str:
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise WrongUse(f"there is no file {file}") from None
+    except UnicodeDecodeError:
+        raise WrongUse(f"{file} is not UTF-8 text") from None
+    except OSError as error:
+        raise WrongUse(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _iso(instant: int | None) -> str | None:
+    from shared.calendar.zones import to_instant
+
+    return None if instant is None else to_instant(instant).isoformat().replace("+00:00", "Z")
+
+
+def _show(answer: dict[str, Any], zone: str) -> None:
+    counted = "" if answer["counted_s"] is None else f", {answer['counted_s']} s counted"
+    typer.echo(f"{answer['state']}, due {_local(answer['due_at'], zone) if answer['due_at'] else 'not known'}{counted}")
+    for each in answer["segments"]:
+        end = _local(each["to"], zone) if each["to"] else "open"
+        counts = f"{each['counted_s']} s" if not each["to_count_s"] else f"{each['to_count_s']} s to come"
+        typer.echo(f"  {_local(each['from'], zone)}  to  {end:<27}  {counts:>16}  {each['why']}")
+
+
+def _local(instant: str, zone: str) -> str:
+    from shared.calendar.zones import zone_info
+
+    return f"{datetime.fromisoformat(instant).astimezone(zone_info(zone)):%a %Y-%m-%d %H:%M:%S %Z}"
