@@ -28,8 +28,8 @@ def next_waking(at: datetime, zone: str, waking: Hours, quiet: Sequence[Hours] =
     """The first instant from `at` on (UTC) at which a message may come; None where the hours leave no room at all."""
     at = at.astimezone(UTC)
     today = at.astimezone(zone_info(zone)).date()
-    awake = list(_spans(waking, today, zone))
-    asleep = [span for hours in quiet for span in _spans(hours, today, zone)]
+    awake = list(_spans(waking, today, zone, LOOK_AHEAD_DAYS))
+    asleep = [span for hours in quiet for span in _spans(hours, today, zone, LOOK_AHEAD_DAYS + 2)]
     while True:
         within = next(((start, end) for start, end in awake if end > at), None)
         if within is None:
@@ -41,9 +41,9 @@ def next_waking(at: datetime, zone: str, waking: Hours, quiet: Sequence[Hours] =
         at = max(ends)
 
 
-def _spans(hours: Hours, today: date, zone: str) -> Iterator[tuple[datetime, datetime]]:
+def _spans(hours: Hours, today: date, zone: str, days: int) -> Iterator[tuple[datetime, datetime]]:
     """The hours as pairs of instants, in order, from yesterday on. Where the clock changes they are longer or shorter."""
-    for number in range(-1, LOOK_AHEAD_DAYS):
+    for number in range(-1, days):
         day = today + number * _DAY
         last = day if hours.end > hours.start else day + _DAY
         start, _ = wall.instant(datetime.combine(day, hours.start), zone)
