@@ -9,7 +9,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from shared.policy import facts as fact_tables
+from shared.policy import schemas
+from shared.policy.analysis.check import check
 from shared.policy.document import load_policy
 from shared.policy.evaluate import Policy
 from shared.policy.facts import Fact
@@ -36,6 +37,8 @@ def validate(file: File, as_json: AsJson = False) -> None:
     text = _text(file)
     try:
         policy = load_policy(text, origin=str(file))
+        if found := check(policy, text):
+            raise PolicyRefused(found, origin=str(file), text=text)
     except PolicyRefused as refused:
         _refuse(refused, {"valid": False}, as_json)
     if as_json:
@@ -112,13 +115,15 @@ def evaluate(
 
 @app.command(epilog="Example: amends policy schema escalation --json")
 def schema(
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="escalation or followup.", show_default=False)],
+    service: Annotated[
+        str, typer.Argument(metavar="SERVICE", help="intake, escalation, followup or records.", show_default=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Print the facts that the conditions of a service's policies may read."""
-    if service not in fact_tables.services():
-        _wrong_use(f"there is no fact schema of '{service}'; choose one of {', '.join(fact_tables.services())}")
-    table = fact_tables.schema(service, fact_tables.versions(service)[-1])
+    if service not in schemas.services():
+        _wrong_use(f"there is no fact schema of '{service}'; choose one of {', '.join(schemas.services())}")
+    table = schemas.schema(service, schemas.versions(service)[-1])
     if as_json:
         _print_json(table.as_json())
         return

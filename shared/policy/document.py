@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from operator import gt, lt
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.policy import evaluate, yaml_source
-from shared.policy.calendars import zone_of
-from shared.policy.facts import FactSchema, schema, versions
+from shared.policy.calendars import CalendarRefused, read_calendar
+from shared.policy.combining import alone, settings_of
+from shared.policy.facts import FactSchema
+from shared.policy.kinds import KINDS
 from shared.policy.language import review
 from shared.policy.language.admit import admit
 from shared.policy.language.closures import compile_expression
+from shared.policy.language.cost import MAX_STEPS, Bound, TooCostly, bound
 from shared.policy.language.frontend import ConditionRefused, Scope, scope
 from shared.policy.language.loading import Layout
 from shared.policy.language.reads import Read, Recorder
 from shared.policy.language.tree import Node as Tree
 from shared.policy.language.tree import Type, Variable, walk
-from shared.policy.outcomes import KINDS, Kind, Outcome, ValueRefused, money
+from shared.policy.outcome_checks import check_guardrails, check_outcomes, read_outcomes, unknown_outcome
+from shared.policy.outcomes import Kind
 from shared.policy.problems import PolicyRefused, Problem, did_you_mean
-from shared.policy.shape import Document, entry_id, read_shape
+from shared.policy.schemas import schema, versions
+from shared.policy.shape import Document, Monotone, entry_id, read_shape
 from shared.policy.tests_inside import check_test
 
 Path = tuple[int | str, ...]
+Fault = tuple[Path, str]
 
 
 def load_policy(text: str, *, origin: str) -> evaluate.Policy:
@@ -51,13 +55,13 @@ def load_policy(text: str, *, origin: str) -> evaluate.Policy:
         digest="sha256:" + hashlib.sha256(canonical.encode()).hexdigest(),
         kind=document.kind,
         service=loading.kind.service,
-        calendar=document.spec.calendar,
-        calendar_zone=zone_of(document.spec.calendar),
+        calendar=rules.calendar,
         origin=origin,
         document=document,
         canonical=canonical,
         schema=loading.facts,
         rules=rules,
+        trees=loading.trees,
         outcomes=loading.kind.outcomes,
         warnings=tuple(sorted(loading.warnings, key=lambda p: (p.line, p.column))),
     )
@@ -72,28 +76,40 @@ class _Loading:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self.facts: FactSchema = schema(self.kind.service, versions(self.kind.service)[-1])
+        self.calendar: dict[str, Any] | None = None
+        self._bounds: dict[str, Bound] = {}
+        self._steps = 0
+        self._refused: set[str] = set()  # variables that could not be read
         self._layout = Layout()
+        self.trees = evaluate.Trees((), {}, ())
         self._bodies: dict[str, Tree] = {}
 
     def rules(self) -> evaluate.Rules | None:
         """The compiled rules; None if there are problems."""
         self._header()
         names = self._variables()
-        conditions = scope(self.facts, names)
-        trees = [self._condition(("spec", "rules", i, "when"), rule.when, conditions)
+        where = scope(self.facts, names)
+        trees = [self._condition(("spec", "rules", i, "when"), rule.when, where)
                  for i, rule in enumerate(self._spec.rules)]  # fmt: skip
-        thens = [self._outcomes(("spec", "rules", i, "then"), rule.then) for i, rule in enumerate(self._spec.rules)]
-        default = self._outcomes(("spec", "default"), self._spec.default)
-        self._default_is_complete(default)
-        self._aggregates([*thens, default])
+        faults: list[Fault] = []
+        thens = [read_outcomes(("spec", "rules", i, "then"), rule.then, self.kind, faults)
+                 for i, rule in enumerate(self._spec.rules)]  # fmt: skip
+        default = read_outcomes(("spec", "default"), self._spec.default, self.kind, faults)
+        has_hours = self.calendar is None or any(self.calendar["weekly"].values())
+        faults.extend(check_outcomes(self._spec, self.kind, thens, default, has_hours=has_hours))
+        faults.extend(check_guardrails(self._spec))
+        for place, message in faults:
+            self._report(place, message)
         self._unique("rules", [rule.id for rule in self._spec.rules])
         self._unique("invariants", [invariant.id for invariant in self._spec.invariants])
         self._unique("tests", [test.name for test in self._spec.tests])
-        self._invariants(names)
+        invariants = self._invariants(names)
         self._tests()
         if self.problems:
             return None
-        return self._compiled([tree for tree in trees if tree is not None], thens, default)
+        conditions = tuple(tree for tree in trees if tree is not None)
+        self.trees = evaluate.Trees(conditions, self._bodies, invariants)
+        return self._compiled(conditions, thens, default)
 
     # --- where things are
 
@@ -120,9 +136,9 @@ class _Loading:
         else:
             self.facts = schema(self.kind.service, self._spec.facts)
         try:
-            zone_of(self._spec.calendar)
-        except ValueError as error:
-            self._report(("spec", "calendar"), str(error))
+            self.calendar = read_calendar(self._spec.calendar)
+        except CalendarRefused as refused:
+            self._report(("spec", "calendar", *refused.path), str(refused))
         supersedes = self._document.metadata.supersedes
         if supersedes is not None and supersedes >= self._document.metadata.version:
             self._report(("metadata", "supersedes"), "supersedes must be an earlier version than this one")
@@ -131,16 +147,31 @@ class _Loading:
         try:
             tree = admit(text, where)
         except ConditionRefused as refused:
-            self.problems.append(self._at_condition(path, refused))
+            if not any(f"unknown name '{name}'" in refused.message for name in self._refused):  # said there already
+                self.problems.append(self._at_condition(path, refused))
             return None
         if result and tree.type.kind != result:
             not_a_test = ConditionRefused(tree.offset, f"a condition must be true or false, but this is {tree.type}")
             self.problems.append(self._at_condition(path, not_a_test))
             return None
-        errors, warnings = review.review(tree, dict(where.words))
-        self.problems.extend(self._at_condition(path, each) for each in errors)
-        self.warnings.extend(self._at_condition(path, each) for each in warnings)
-        return tree if not errors else None
+        found = review.review(tree, where.words, self._bodies)
+        self.problems.extend(self._at_condition(path, each) for each in found.errors)
+        self.warnings.extend(self._at_condition(path, each) for each in found.warnings)
+        return tree if not found.errors and self._affordable(path, tree) else None
+
+    def _affordable(self, path: Path, tree: Tree) -> bool:
+        """Whether the condition, and all conditions so far together, are sure to end soon."""
+        try:
+            cost = bound(tree, self._bounds)
+        except TooCostly as refused:
+            self.problems.append(self._at_condition(path, ConditionRefused(0, str(refused))))
+            return False
+        self._bounds[f"variables.{path[-1]}" if path[1] == "variables" else str(path)] = cost
+        self._steps += cost.steps
+        if self._steps > MAX_STEPS:
+            message = f"with this the document could take {self._steps:,} steps a decision; it may take {MAX_STEPS:,}"
+            self.problems.append(self._at_condition(path, ConditionRefused(0, message)))
+        return self._steps <= MAX_STEPS
 
     def _variables(self) -> dict[str, Type]:
         """Each variable sees the ones above it."""
@@ -149,75 +180,13 @@ class _Loading:
             path, qualified = ("spec", "variables", name), f"variables.{name}"
             tree = self._condition(path, text, scope(self.facts, names), result="")
             if tree is None:
+                self._refused.add(qualified)
                 continue
             if tree.type.kind == "message":
                 self._report(path, "a variable holds a value or a list, not a whole message; use its fields")
                 continue
             self._bodies[qualified], names[qualified] = tree, tree.type
         return names
-
-    def _outcomes(self, path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
-        read: dict[str, Any] = {}
-        for name, value in values.items():
-            outcome = self.kind.outcomes.get(name)
-            if outcome is None:
-                self._report((*path, name), unknown_outcome(name, self.kind))
-                continue
-            try:
-                read[name] = outcome.read(value)
-            except ValueRefused as refused:
-                self._report(
-                    (*path, name), f"{name} {refused}" if str(refused).startswith("must") else f"{name}: {refused}"
-                )
-        if not values:
-            self._report(path, "nothing is decided here: set at least one outcome")
-        return read
-
-    def _default_is_complete(self, default: Mapping[str, Any]) -> None:
-        for name, outcome in self.kind.outcomes.items():
-            if outcome.required and name not in self._spec.default:
-                self._report(("spec", "default"), f"the default must set '{name}'")
-
-    def _aggregates(self, sets: Iterable[Mapping[str, Any]]) -> None:
-        several = list(sets)
-        for name in self._spec.aggregate:
-            path: Path = ("spec", "aggregate", name)
-            if name not in self.kind.outcomes:
-                self._report(path, unknown_outcome(name, self.kind))
-            elif self.kind.outcomes[name].kind not in ("int", "duration"):
-                self._report(path, f"'{name}' has no greatest or least; only whole numbers and durations have")
-            elif self._spec.hit_policy != "COLLECT":
-                self._report(
-                    path, f"nothing is aggregated under {self._spec.hit_policy}: only COLLECT lets several rules match"
-                )
-        if self._spec.hit_policy == "COLLECT":
-            for name, outcome in self.kind.outcomes.items():
-                self._no_contest(name, outcome, several[:-1])
-        self._one_currency(several)
-
-    def _no_contest(self, name: str, outcome: Outcome, rules: list[Mapping[str, Any]]) -> None:
-        if outcome.kind == "money" or name in self._spec.aggregate:
-            return
-        setters = [index for index, values in enumerate(rules) if name in values]
-        different = [i for i in setters if rules[i][name] != rules[setters[0]][name]]
-        if different:
-            first, second = self._spec.rules[setters[0]].id, self._spec.rules[different[0]].id
-            path: Path = ("spec", "rules", different[0], "then", name)
-            self._report(path, f"{first} and {second} both set '{name}': say in spec.aggregate whether MAX or MIN wins")
-
-    def _one_currency(self, several: list[Mapping[str, Any]]) -> None:
-        seen: dict[tuple[str, str], str] = {}
-        for index, values in enumerate(several):
-            for name, amounts in values.items():
-                if self.kind.outcomes[name].kind != "money":
-                    continue
-                for remedy, text in amounts.items():
-                    currency = money(text).currency
-                    if seen.setdefault((name, remedy), currency) != currency:
-                        last = index == len(several) - 1
-                        path: Path = ("spec", "default", name) if last else ("spec", "rules", index, "then", name)
-                        message = f"{remedy} is in {currency} here and in {seen[name, remedy]} before; "
-                        self._report((*path, remedy), message + "amounts of one remedy must share a currency")
 
     def _unique(self, section: str, ids: list[str]) -> None:
         seen: set[str] = set()
@@ -226,7 +195,8 @@ class _Loading:
                 self._report(("spec", section, index), f"'{name}' is used twice in {section}")
             seen.add(name)
 
-    def _invariants(self, names: Mapping[str, Type]) -> None:
+    def _invariants(self, names: Mapping[str, Type]) -> tuple[Tree | None, ...]:
+        found: list[Tree | None] = []
         outcomes = {f"outcome.{name}": kind for name, o in self.kind.outcomes.items() if (kind := o.type()) is not None}
         words = {f"outcome.{name}": o.values for name, o in self.kind.outcomes.items() if o.values}
         where = scope(self.facts, {**names, **outcomes}, words)
@@ -234,25 +204,29 @@ class _Loading:
             path: Path = ("spec", "invariants", index)
             if (invariant.never is None) == (invariant.monotone is None):
                 self._report(path, "an invariant has exactly one of 'never' and 'monotone'")
-            if invariant.never is not None:
-                self._condition((*path, "never"), invariant.never, where)
+            never = invariant.never
+            found.append(None if never is None else self._condition((*path, "never"), never, where))
             if invariant.monotone is not None:
-                self._monotone((*path, "monotone"), index)
+                self._monotone((*path, "monotone"), invariant.monotone)
+        return tuple(found)
 
-    def _monotone(self, path: Path, index: int) -> None:
-        monotone = self._spec.invariants[index].monotone
-        assert monotone is not None
+    def _monotone(self, path: Path, monotone: Monotone) -> None:
         moved = {"raise": monotone.raise_, "lower": monotone.lower}
         kept = {"never_lowers": monotone.never_lowers, "never_raises": monotone.never_raises}
         for group in (moved, kept):
             if sum(value is not None for value in group.values()) != 1:
                 self._report(path, f"a monotone invariant has exactly one of {' and '.join(group)}")
-        for key, fact in moved.items():
-            if fact is not None and fact not in set(self.facts.paths()):
-                self._report((*path, key), f"'{fact}' is not a fact{did_you_mean(fact, self.facts.paths())}")
-        for key, outcome in kept.items():
-            if outcome is not None and outcome not in self.kind.outcomes:
-                self._report((*path, key), unknown_outcome(outcome, self.kind))
+        for key, name in moved.items():
+            fact = None if name is None else self.facts.at(name)
+            if name is not None and fact is None:
+                self._report((*path, key), f"'{name}' is not a fact{did_you_mean(name, self.facts.paths())}")
+            elif fact is not None and (fact.many or fact.kind in ("string", "message")):
+                self._report((*path, key), f"'{name}' cannot be raised or lowered: only numbers, times and yes/no can")
+        for key, name in kept.items():
+            if name is not None and name not in self.kind.outcomes:
+                self._report((*path, key), unknown_outcome(name, self.kind))
+            elif name is not None and not self.kind.outcomes[name].ordered:
+                self._report((*path, key), f"'{name}' has no greater and less; whole numbers and durations have")
 
     def _tests(self) -> None:
         ids = [rule.id for rule in self._spec.rules]
@@ -260,18 +234,20 @@ class _Loading:
             for path, message in check_test(test, self.facts, self.kind, ids):
                 self._report(("spec", "tests", index, *path), message)
 
-    def _compiled(self, trees: list[Tree], thens: list[dict[str, Any]], default: dict[str, Any]) -> evaluate.Rules:
+    def _compiled(self, trees: Sequence[Tree], thens: list[dict[str, Any]], default: dict[str, Any]) -> evaluate.Rules:
+        assert self.calendar is not None
         for name in self._used(trees):  # what no rule uses is not read, so its facts may be missing
             self._layout.define(name, compile_expression(self._bodies[name], self._layout))
         recorder = Recorder(self._layout, self._bodies)
         rules: list[evaluate.Rule] = []
         reads: dict[Read, None] = {}
-        for written, tree, then in zip(self._spec.rules, trees, thens, strict=True):
+        settings = settings_of(thens, self.kind.outcomes, self._spec.aggregate)
+        for written, tree, sets in zip(self._spec.rules, trees, settings, strict=True):
             when = compile_expression(tree, self._layout)
-            rule = evaluate.Rule(written.id, when, recorder.witness(tree), self._settings(then), {}, written.guidance)
-            rules.append(replace(rule, alone=evaluate.combined(default, [rule])))
+            whole = alone(default, sets)
+            rules.append(evaluate.Rule(written.id, when, recorder.witness(tree), sets, whole, written.guidance))
             reads |= dict.fromkeys(recorder.all_of(tree))
-        return evaluate.Rules(self._spec.hit_policy, tuple(rules), default, self._layout, tuple(reads))
+        return evaluate.Rules(self._spec.hit_policy, tuple(rules), default, self._layout, tuple(reads), self.calendar)
 
     def _used(self, trees: Iterable[Tree]) -> list[str]:
         """The variables that these conditions need, also through others, in the order of the document."""
@@ -280,20 +256,3 @@ class _Loading:
             if name in named:
                 named |= {node.name for node in walk(self._bodies[name]) if isinstance(node, Variable)}
         return [name for name in self._bodies if name in named]
-
-    def _settings(self, then: Mapping[str, Any]) -> tuple[evaluate.Setting, ...]:
-        found: list[evaluate.Setting] = []
-        for name, value in then.items():
-            outcome = self.kind.outcomes[name]
-            if outcome.kind == "money":
-                amounts = ((remedy, text, money(text).amount) for remedy, text in value.items())
-                found.extend(evaluate.Setting(name, remedy, text, amount, gt) for remedy, text, amount in amounts)
-            else:
-                better = {"MAX": gt, "MIN": lt}.get(self._spec.aggregate.get(name, ""))
-                found.append(evaluate.Setting(name, None, value, outcome.rank(value), better))
-        return tuple(found)
-
-
-def unknown_outcome(name: str, kind: Kind) -> str:
-    hint = did_you_mean(name, kind.outcomes) or f"; it has {', '.join(kind.outcomes)}"
-    return f"'{name}' is not an outcome of the {kind.service} service{hint}"

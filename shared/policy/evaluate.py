@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
+from shared.policy.calendars import due_at
+from shared.policy.combining import Due, Setting, combined, fresh
 from shared.policy.facts import FactSchema
 from shared.policy.language.loading import Compiled, Fault, Layout, Values, load_what_is_there, loader
 from shared.policy.language.reads import Reads, Witness, inputs
+from shared.policy.language.tree import Node
 from shared.policy.outcomes import Outcome
 from shared.policy.problems import Problem
 from shared.policy.shape import Document
+from shared.policy.targets import Target
 
 HitPolicy = Literal["UNIQUE", "FIRST", "COLLECT"]
 
@@ -35,20 +40,6 @@ class PolicyResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """One thing that a rule sets. `remedy` is the key inside remedy_authority, which is aggregated per key.
-
-    `better` tells whether this rank wins over another's; None: no other rule sets another value, so nothing to win.
-    """
-
-    name: str
-    remedy: str | None
-    value: Any
-    rank: Any
-    better: Callable[[Any, Any], bool] | None
-
-
-@dataclass(frozen=True, slots=True)
 class Rule:
     """A compiled rule. `alone` is the whole outcome if no other rule matches."""
 
@@ -69,6 +60,7 @@ class Rules:
     default: Mapping[str, Any]
     layout: Layout
     reads: Reads  # of all rules together
+    calendar: Mapping[str, Any]
     load: Callable[[Mapping[str, Any]], Values] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,7 +87,7 @@ class Rules:
                 both = " and ".join(rule.id for rule in matched)
                 return self._degraded(facts, f"{both} match, but the hit policy is UNIQUE")
             return PolicyResult(
-                combined(self.default, matched),
+                combined(self.default, [rule.settings for rule in matched], self._due(facts)),
                 tuple([rule.id for rule in matched]),
                 tuple([rule.guidance for rule in matched if rule.guidance]),
                 inputs(dict.fromkeys([read for rule in matched for read in rule.witness(v)]), v),
@@ -106,6 +98,13 @@ class Rules:
         except Exception as error:  # a decision must be made whatever the facts hold
             return self._degraded(facts, f"{current.id if current else 'facts'}: {type(error).__name__}")
 
+    def _due(self, facts: Mapping[str, Any]) -> Due:
+        def due(target: Target) -> datetime:
+            start = facts["complaint"].get("received_at") or facts["as_of"]
+            return due_at(self.calendar, start, target)
+
+        return due
+
     def _degraded(self, facts: Mapping[str, Any], why: str) -> PolicyResult:
         seen: dict[str, Any] = {}
         if isinstance(facts, Mapping):
@@ -114,31 +113,13 @@ class Rules:
         return PolicyResult(fresh(self.default), (), (), seen, degraded=True, faults=(why,), facts=facts)
 
 
-def combined(default: Mapping[str, Any], matched: Sequence[Rule]) -> dict[str, Any]:
-    """The outcomes of the matched rules, aggregated; what none of them sets is taken from the default."""
-    outcome = fresh(default)
-    best: dict[tuple[str, str | None], Any] = {}
-    for rule in matched:
-        for each in rule.settings:
-            if each.better is not None:
-                key = (each.name, each.remedy)
-                if key in best and not each.better(each.rank, best[key]):
-                    continue
-                best[key] = each.rank
-            if each.remedy is None:
-                outcome[each.name] = each.value
-            else:
-                outcome.setdefault(each.name, {})[each.remedy] = each.value
-    return outcome
+@dataclass(frozen=True, slots=True)
+class Trees:
+    """The checked conditions of a document, for analysis. `variables` by qualified name; None for monotone invariants."""
 
-
-def fresh(outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy that the caller may change without changing the policy."""
-    copy = dict(outcome)
-    for name, value in outcome.items():
-        if type(value) is dict or type(value) is list:
-            copy[name] = value.copy()
-    return copy
+    conditions: tuple[Node, ...]
+    variables: Mapping[str, Node]
+    invariants: tuple[Node | None, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,19 +136,24 @@ class Policy:
     digest: str
     kind: str
     service: str
-    calendar: str
-    calendar_zone: str
+    calendar: Mapping[str, Any]  # {"zone", "weekly", "holidays", "country"?}
     origin: str
     document: Document
     canonical: str  # the JSON text that `digest` is of
     schema: FactSchema
     rules: Rules
+    trees: Trees
     outcomes: Mapping[str, Outcome]
     warnings: tuple[Problem, ...] = ()
     activation: int = 0
     late: bool = False
     lag: bool = False
     beside: Callable[[PolicyResult], None] | None = None
+
+    @property
+    def calendar_zone(self) -> str:
+        zone: str = self.calendar["zone"]
+        return zone
 
     def decide(self, facts: Mapping[str, Any]) -> PolicyResult:
         """See Rules.decide. `facts` is {"as_of": aware datetime, "complaint": {...}}, by the schema of the document."""

@@ -1,4 +1,4 @@
-"""The facts that conditions may read: one typed, versioned table per service.
+"""What a fact is: the types of the tables in `schemas.py`, which say what conditions may read.
 
 Facts hold no text of the customer and no identifiers. A fact is required unless it says `optional`; a required one that
 is missing makes the decision the default, marked degraded. The names are a contract: add to them, never rename.
@@ -7,11 +7,8 @@ is missing makes the decision the default, marked degraded. The names are a cont
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
-
-from shared.contracts.complaints import Category, Channel, ContactPreference
-from shared.contracts.escalations import Status
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 FactKind = Literal["bool", "int", "double", "string", "timestamp", "message"]
 
@@ -22,7 +19,7 @@ class Fact:
 
     `values`: the words that it can hold; with `open` these are the known ones and others may occur. `many`: a list of
     at most `at_most` entries. `neutral`: what a test of a policy assumes when it says nothing. Only values are
-    optional, never a message.
+    optional, never a message; an optional list that is missing is empty, as in CEL, and needs no guard.
     """
 
     kind: FactKind
@@ -36,6 +33,11 @@ class Fact:
     at_most: int = 100
     neutral: Any = None
     fields: Mapping[str, Fact] = field(default_factory=dict)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether a condition must ask has(...) before it reads it."""
+        return self.optional and not self.many
 
     def as_json(self) -> dict[str, Any]:
         """The table's entry for people and editors."""
@@ -72,6 +74,16 @@ class FactSchema:
             "fields": {name: fact.as_json() for name, fact in self.facts.items()},
         }
 
+    def at(self, path: str) -> Fact | None:
+        """The fact of a dotted path; None if there is none."""
+        fields, found = self.facts, None
+        for name in path.split("."):
+            found = fields.get(name)
+            if found is None:
+                return None
+            fields = {} if found.many else found.fields
+        return found
+
     def paths(self) -> Iterator[str]:
         """Every fact by its dotted path, for suggestions."""
         yield from _paths("", self.facts)
@@ -82,74 +94,3 @@ def _paths(prefix: str, facts: Mapping[str, Fact]) -> Iterator[str]:
         yield prefix + name
         if not fact.many:
             yield from _paths(f"{prefix}{name}.", fact.fields)
-
-
-_HISTORY = Fact(
-    "message",
-    "The customer's earlier complaints, this one not included.",
-    many=True,
-    at_most=500,
-    fields={
-        "category": Fact("string", "What it was about.", values=get_args(Category), neutral="other"),
-        "opened_at": Fact("timestamp", "When it was received."),
-    },
-)
-_CUSTOMER = Fact(
-    "message",
-    "Who complains, without name or address.",
-    fields={
-        "vulnerable": Fact("bool", "The customer stated a support need.", neutral=False),
-        "history": _HISTORY,
-    },
-)
-# The kinds of remedy that follow-up knows how to check; others may occur.
-REMEDIES = (
-    "refund", "credit", "goodwill_payment", "replacement", "delivery", "repair", "callback", "correction", "apology",
-    "explanation", "other",
-)  # fmt: skip
-_COMPLAINT_4: dict[str, Fact] = {
-    "severity": Fact("int", "How bad it is, 1 (slight) to 5 (critical).", minimum=1, maximum=5, neutral=1),
-    "category": Fact("string", "What it is about.", values=get_args(Category), neutral="other"),
-    "tags": Fact(
-        "string",
-        "Threats that the customer made and safety details.",
-        many=True,
-        open=True,
-        values=("legal", "regulator", "press", "social", "safety", "self_harm", "violence", "injury"),
-    ),
-    "status": Fact("string", "Where it stands.", values=get_args(Status), neutral="open"),
-    "received_at": Fact("timestamp", "When the first contact was received."),
-    "last_contact_at": Fact("timestamp", "When the customer last heard from us or wrote to us."),
-    "contact_preference": Fact(
-        "string", "How the customer wants to be contacted.", values=get_args(ContactPreference), neutral="any"
-    ),
-    "channel": Fact("string", "How the complaint came in.", optional=True, values=get_args(Channel), neutral="unknown"),
-    "resolved_at": Fact("timestamp", "When it was last resolved; missing while it is not.", optional=True),
-    "remedy": Fact(
-        "string", "What was given to put it right; missing while nothing was.", optional=True, open=True, values=REMEDIES
-    ),
-    "customer": _CUSTOMER,
-}
-_AS_OF = Fact("timestamp", "The time of the decision: the only clock that a condition can read.")
-_TABLE: dict[str, Fact] = {"as_of": _AS_OF, "complaint": Fact("message", "The complaint.", fields=_COMPLAINT_4)}
-
-COMPLAINT_FACTS_4 = FactSchema("complaint-facts/4", "escalation", _TABLE)
-_SCHEMAS: dict[tuple[str, str], FactSchema] = {
-    (service, COMPLAINT_FACTS_4.name): replace(COMPLAINT_FACTS_4, service=service)
-    for service in ("escalation", "followup")
-}
-
-
-def services() -> tuple[str, ...]:
-    """The services that have a fact schema."""
-    return tuple(service for service, _ in _SCHEMAS)
-
-
-def versions(service: str) -> tuple[str, ...]:
-    """The names of a service's fact schemas, oldest first."""
-    return tuple(name for owner, name in _SCHEMAS if owner == service)
-
-
-def schema(service: str, name: str) -> FactSchema:
-    """The schema of that service and version. Raises KeyError."""
-    return _SCHEMAS[service, name]

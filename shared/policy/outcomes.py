@@ -1,4 +1,4 @@
-"""What a policy can decide: one typed table per kind of document, and how values are read and compared."""
+"""What policies can decide: the types of outcomes, and how their values are read and compared."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from shared.calendar import durations
+from shared.policy import targets
 from shared.policy.language.tree import Type
 from shared.policy.problems import did_you_mean
-
-Aggregation = Literal["MAX", "MIN"]
 
 _MONEY = re.compile(r"(0|[1-9][0-9]{0,11})(\.[0-9]{1,4})? ([A-Z]{3})", re.ASCII)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
@@ -21,18 +19,17 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 class ValueRefused(ValueError):
     """The value does not fit the outcome. The message says what would."""
 
-# Facts about a remedy that can be proved by a system of the company, a carrier or a person.
-VERIFIABLE = (
-    "refund_booked", "credit_booked", "payment_sent", "parcel_delivered", "repair_done", "callback_made",
-    "account_corrected",
-)  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One thing that a rule can set. `money`: amounts by remedy, as "500 GBP"; `words`: a list of free words."""
+    """One thing that a rule can set.
 
-    kind: Literal["int", "duration", "word", "words", "money"]
+    `word` is one of `values`; `name` is a name that the organisation chose. `words` are several names: what several
+    rules set is put together. `money` holds amounts by remedy, as "500 GBP", and the greatest of each remedy wins;
+    `clocks` holds targets by clock, as "8w", and the soonest of each clock wins.
+    """
+
+    kind: Literal["int", "duration", "word", "name", "words", "money", "clocks"]
     doc: str
     values: tuple[str, ...] = ()
     minimum: int = 0
@@ -45,23 +42,39 @@ class Outcome:
             case "int":
                 return self._whole(value)
             case "duration":
-                return str(_duration(value))
+                return str(_target(value))
             case "word":
                 return self._word(value)
+            case "name":
+                return _name(value)
             case "words":
-                if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-                    raise ValueRefused("must be a list of words, such as [ombudsman_leaflet]")
-                return list(value)
+                return self._words(value)
             case "money":
-                return self._amounts(value)
+                return {name: str(money(each)) for name, each in _by_name(value, "{goodwill_payment: 500 GBP}").items()}
+            case "clocks":
+                return {
+                    name: str(_target(each)) for name, each in _by_name(value, "{final_response_legal: 8w}").items()
+                }
 
-    def rank(self, value: Any) -> Any:
-        """What MAX and MIN compare. Durations of unlike units compare by nominal length, a day being 24 hours."""
-        return durations.parse(value).length_s if self.kind == "duration" else value
+    @property
+    def keyed(self) -> bool:
+        """Whether it holds a value for each of several names, which are aggregated name by name."""
+        return self.kind in ("money", "clocks")
+
+    @property
+    def ordered(self) -> bool:
+        """Whether one value is greater than another."""
+        return self.kind in ("int", "duration")
 
     def type(self) -> Type | None:
         """The type that an invariant sees, None if invariants cannot name it."""
-        kinds: dict[str, Type] = {"int": Type("int"), "duration": Type("duration"), "word": Type("string")}
+        kinds: dict[str, Type] = {
+            "int": Type("int"),
+            "duration": Type("duration"),
+            "word": Type("string"),
+            "name": Type("string"),
+            "words": Type("list", of=Type("string")),
+        }
         return kinds.get(self.kind)
 
     def _whole(self, value: Any) -> int:
@@ -76,13 +89,25 @@ class Outcome:
             raise ValueRefused(f"'{value}' is not one of {', '.join(self.values)}{did_you_mean(value, self.values)}")
         return value
 
-    def _amounts(self, value: Any) -> dict[str, str]:
-        if not isinstance(value, dict) or not value:
-            raise ValueRefused("must name remedies and their limits, such as {goodwill_payment: 500 GBP}")
-        for name in value:
-            if not _NAME.fullmatch(name):
-                raise ValueRefused(f"'{name[:64]}' is not a name of a remedy; use small letters, digits and _")
-        return {name: str(money(amount)) for name, amount in value.items()}
+    def _words(self, value: Any) -> list[str]:
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise ValueRefused(f"must be a list of words, such as [{self.values[0] if self.values else 'leaflet'}]")
+        return sorted({self._word(each) if self.values else _name(each) for each in value})
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueRefused(f"must be a name of small letters, digits and _, not {_shown(value)}")
+    return value
+
+
+def _by_name(value: Any, example: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        raise ValueRefused(f"must hold names and values, such as {example}")
+    for name in value:
+        if not _NAME.fullmatch(name):
+            raise ValueRefused(f"'{name[:64]}' is not a name; use small letters, digits and _")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +129,12 @@ def money(value: Any) -> Money:
     return Money(Decimal(found[1] + (found[2] or "")), found[3])
 
 
-def _duration(value: Any) -> durations.Duration:
+def _target(value: Any) -> targets.Target:
     if not isinstance(value, str):
-        raise ValueRefused(f"must be a duration such as 4h, 30m or 10d, not {_shown(value)}")
+        raise ValueRefused(f"must be a duration such as 4h, 10d, 8w or 3bd, not {_shown(value)}")
     try:
-        return durations.parse(value)
-    except durations.DurationRefused as error:
+        return targets.parse(value)
+    except targets.TargetRefused as error:
         raise ValueRefused(str(error)) from None
 
 
@@ -122,45 +147,8 @@ def _shown(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of document: the service that runs it, and what it can decide."""
+    """A kind of document: the service that runs it, what it can decide, and what it is for."""
 
     service: str
     outcomes: Mapping[str, Outcome]
-
-
-KINDS: dict[str, Kind] = {
-    "EscalationPolicy": Kind(
-        "escalation",
-        {
-            "tier": Outcome("int", "Who deals with it: 1 is the front line.", minimum=1, maximum=9, required=True),
-            "acknowledge_within": Outcome("duration", "The complaint is acknowledged by then."),
-            "final_response_within": Outcome("duration", "The final response is sent by then."),
-            "remedy_authority": Outcome("money", "What a handler may offer without asking, per remedy."),
-        },
-    ),
-    "FollowUpPolicy": Kind(
-        "followup",
-        {
-            "action": Outcome(
-                "word",
-                "What to plan.",
-                values=("none", "progress_update", "holding_response", "satisfaction_survey"),
-                required=True,
-            ),
-            "after": Outcome("duration", "How long from now, once."),
-            "every": Outcome("duration", "How often, counted from the last contact."),
-            "max_contacts": Outcome("int", "At most so many of these contacts.", minimum=1, maximum=100),
-            "channel": Outcome(
-                "word", "How to reach the customer.", values=("preferred", "email", "phone", "sms", "post")
-            ),
-            "enclose": Outcome("words", "What to send along."),
-            "verify": Outcome("word", "The fact to verify before the customer is asked.", values=("none", *VERIFIABLE)),
-            "verify_after": Outcome("duration", "How long after the resolution the fact is looked for."),
-            "again_after": Outcome("duration", "Without an answer: ask again, and then give up, after this long each."),
-            "per_week": Outcome("int", "At most so many messages of any kind in seven days.", minimum=1, maximum=100),
-            "from_hour": Outcome("int", "Messages come from this hour on, where the customer is.", maximum=23),
-            "until_hour": Outcome("int", "... and before this hour.", minimum=1, maximum=24),
-            "on_yes": Outcome("word", "What to say when it is solved.", values=("nothing", "thank", "ask_for_review")),
-        },
-    ),
-}
+    doc: str

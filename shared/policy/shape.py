@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema
 
+from shared.policy.calendars import CALENDAR_SCHEMA
 from shared.policy.problems import Problem, did_you_mean
 from shared.policy.yaml_source import Node
 
@@ -17,7 +18,9 @@ EntryId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$",
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Condition = Annotated[str, StringConstraints(min_length=1)]
-Span = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}(m|h|d)$")]
+SPAN = r"^[0-9]{1,6}(m|h|d)$"
+Span = Annotated[str, StringConstraints(pattern=SPAN)]
+AmountText = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,4})? [A-Z]{3}$")]
 
 
 class Shape(BaseModel):
@@ -51,6 +54,46 @@ class Monotone(Shape):
     never_raises: str | None = None
 
 
+class ClockKind(Shape):
+    """What a clock that rules name under `clocks` is.
+
+    A legal clock is never paused; `law` says where it is written. It starts at `counts_from`; `warn_before` are the
+    times before it is due at which somebody is told.
+    """
+
+    title: Line
+    legal: bool = False
+    law: Line | None = None
+    pausable: bool = False
+    counts_from: Literal["received", "resolved"] = "received"
+    warn_before: Annotated[list[Span], Field(max_length=5)] = []
+
+
+class PerCustomer(Shape):
+    """At most `amount` in `window` for one customer, all complaints together."""
+
+    amount: AmountText
+    window: Span
+
+
+class Remedy(Shape):
+    """A remedy of the catalogue. `limit` bounds one offer, whoever makes it; `per_complaint` all offers of a complaint.
+
+    `immediate`: the customer has it at once. `cost` is what it costs besides the amount that the customer gets.
+    """
+
+    title: Line
+    kind: Literal[
+        "refund", "exchange", "replacement", "repair", "discount", "workaround", "apology_experience", "apology_error",
+        "payment", "other",
+    ]  # fmt: skip
+    immediate: bool = False
+    cost: AmountText | None = None
+    limit: AmountText | None = None
+    per_complaint: AmountText | None = None
+    per_customer: PerCustomer | None = None
+
+
 class Invariant(Shape):
     """What must hold for every possible complaint: exactly one of `never` (a condition) and `monotone`."""
 
@@ -77,15 +120,18 @@ class Rollout(Shape):
     shadow: Span | None = None
     canary_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     applies_to: Literal["new_complaints", "all_complaints"] = "new_complaints"
+    approvers: Annotated[int, Field(ge=1, le=2)] = 1
 
 
 class Spec(Shape):
     language: Literal["cel-subset/1"]
     facts: str
-    calendar: str = "UTC"
+    calendar: Annotated[Any, WithJsonSchema(CALENDAR_SCHEMA)] = "UTC"
     hit_policy: Literal["UNIQUE", "FIRST", "COLLECT"]
     aggregate: dict[str, Literal["MAX", "MIN"]] = {}
     variables: Annotated[dict[Name, Condition], Field(max_length=100)] = {}
+    clocks: Annotated[dict[Name, ClockKind], Field(max_length=50)] = {}
+    remedies: Annotated[dict[Name, Remedy], Field(max_length=100)] = {}
     rules: Annotated[list[Rule], Field(min_length=1, max_length=1000)]
     default: dict[str, Any]
     invariants: Annotated[list[Invariant], Field(max_length=200)] = []
@@ -98,7 +144,7 @@ class Document(Shape):
     """A policy document as its author wrote it."""
 
     apiVersion: Literal["complaints.policy/v1"]
-    kind: Literal["EscalationPolicy", "FollowUpPolicy"]
+    kind: Literal["IntakePolicy", "EscalationPolicy", "RegimePolicy", "FollowUpPolicy", "RecordsPolicy"]
     metadata: Metadata
     spec: Spec
 
@@ -162,6 +208,8 @@ def _message(root: Node, path: tuple[int | str, ...], error: dict[str, Any]) -> 
         )
     if kind in ("dict_type", "model_type"):
         return f"{name} must hold keys and values, not {found}"
+    if kind == "string_pattern_mismatch" and context["pattern"] == SPAN:
+        return f"{name}: {found} is not a duration such as 30m, 4h or 7d"
     if kind == "string_pattern_mismatch":
         return f"{name}: {found} is not of the form {context['pattern']}"
     return f"{name}: {str(error['msg'])[:1].lower()}{str(error['msg'])[1:]}, found {found}"

@@ -66,11 +66,18 @@ def _run(policy: Policy, test: Test) -> TestOutcome:
                 differences.append((name, expected, result.degraded))
         else:
             wanted = policy.outcomes[name].read(expected)
-            if wanted != result.outcome.get(name):
+            if not _same(wanted, result.outcome.get(name)):
                 differences.append((name, wanted, result.outcome.get(name)))
     if result.degraded and not test.expect.get("degraded", False):
         differences.append(("degraded", False, "; ".join(result.faults)))
     return TestOutcome(test.name, not differences, result.rules, result.outcome, tuple(differences), result.degraded)
+
+
+def _same(wanted: Any, decided: Any) -> bool:
+    """Equal; the order of words means nothing."""
+    if isinstance(wanted, list) and isinstance(decided, list):
+        return sorted(wanted) == sorted(decided)
+    return bool(wanted == decided)
 
 
 def check_test(test: Test, schema: FactSchema, kind: Kind, rules: list[str]) -> Iterator[Fault]:

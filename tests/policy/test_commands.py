@@ -153,4 +153,4 @@ def test_schema_lists_every_fact_with_its_values(service: str) -> None:
 def test_the_schema_of_no_service_is_wrong_use() -> None:
     result = run("schema", "nothing")
     assert result.exit_code == 2
-    assert "escalation, followup" in result.stderr
+    assert "intake, escalation, followup, records" in result.stderr

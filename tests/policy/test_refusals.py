@@ -113,7 +113,7 @@ def test_places_are_right_however_the_text_is_written_in_yaml(rule: str) -> None
         ("then: {tier: 2}", "then: {‸teir: 2}", "'teir' is not an outcome of the escalation service; did you mean 'tier'?"),
         ("then: {tier: 2}", "then: {‸tier: 0}", "a whole number from 1 to 9"),
         ("then: {tier: 2}", "then: {‸acknowledge_within: 4}", "must be a duration such as 4h"),
-        ("then: {tier: 2}", "then: {‸acknowledge_within: 3bd}", "come with business calendars"),
+        ("then: {tier: 2}", "then: {‸acknowledge_within: 3bd}", "spec.calendar has no opening hours"),
         ("then: {tier: 2}", "then: {‸remedy_authority: {goodwill_payment: 500}}", "write it with its currency"),
         ("then: {tier: 2}", "‸then: {}", "nothing is decided here"),
         ("default: {tier: 1}", "‸default: {acknowledge_within: 1d}", "the default must set 'tier'"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from shared.policy.facts import REMEDIES
+from shared.policy.schemas import REMEDIES
 
 # In this order: "refund of the delivery charge" is a refund, "free replacement" a replacement.
 _WORDS: tuple[tuple[str, str], ...] = (

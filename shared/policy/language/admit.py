@@ -208,6 +208,8 @@ class _Reader:
     def _entry_fact(self, over: Node) -> Fact | None:
         if isinstance(over, FactAt):
             return replace(over.fact, many=False)
+        if isinstance(over, Loop) and isinstance(over.result, (FactAt, Member)):
+            return over.result.fact
         kind = over.type.of
         assert kind is not None
         return message_fact(self._scope.schema.facts, kind.name) if kind.kind == "message" else None

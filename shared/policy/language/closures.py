@@ -37,7 +37,7 @@ def compile_node(node: Node, layout: Layout) -> Compiled:
         case Literal_():
             return _constant(node.value)
         case FactAt():
-            return _slot(layout.fact(node.path, node.fact), ".".join(node.path), optional=node.fact.optional)
+            return _slot(layout.fact(node.path, node.fact), ".".join(node.path), optional=node.fact.guarded)
         case Variable():
             return _variable(layout.variable(node.name), layout)
         case Entry():
@@ -269,11 +269,11 @@ def _call(node: Call, layout: Layout) -> Compiled:
         return lambda v: one(only(v))
     first, second = node.args
     with_constant, known = slot_with_constant(node.overload), _constant_value(second)
-    if with_constant is not None and known is not None and isinstance(first, FactAt) and not first.fact.optional:
+    if with_constant is not None and known is not None and isinstance(first, FactAt) and not first.fact.guarded:
         return with_constant(layout.fact(first.path, first.fact), known)
     if node.overload == "in_list" and isinstance(first, Literal_) and isinstance(second, FactAt):
         needle, slot = first.value, layout.fact(second.path, second.fact)
-        if not second.fact.optional and not _of_doubles(second):
+        if not second.fact.guarded and not _of_doubles(second):
             return lambda v: needle in v[slot]
     build = two_arguments(node.overload, doubles_in_list=_of_doubles(second))
     return build(compile_node(first, layout), compile_node(second, layout))

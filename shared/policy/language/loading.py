@@ -136,6 +136,9 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 def loader(layout: Layout) -> Callable[[Mapping[str, Any]], Values]:
     """A function that reads the facts of the layout's paths, and only those, into fresh values. Raises Fault."""
     template = [ABSENT] * layout.size
+    for slot, fact in layout.facts.values():
+        if fact.many and fact.optional:
+            template[slot] = []  # read only
     groups: dict[Path, list[tuple[str, int, type | None, Callable[[Any], Any], str | None]]] = {}
     for path, (slot, fact) in layout.facts.items():
         name = ".".join(path)
