@@ -136,7 +136,8 @@ class Contact(Part):
     """One message about a complaint, as it was read.
 
     `text` is what the customer wrote anew; `text_full`, where it differs, all that the message holds. `html` is safe to
-    show: no scripts, no images, nothing that is fetched.
+    show: no scripts, no images, nothing that is fetched. `completes` is the message id of an earlier contact that this one
+    is the rest of: the text that was still to be fetched, or a later record of the same call.
     """
 
     source: Source
@@ -155,6 +156,7 @@ class Contact(Part):
     text_full: Annotated[str, StringConstraints(max_length=100_000)] | None = None
     html: Annotated[str, StringConstraints(max_length=200_000)] | None = None
     thread: Thread | None = None
+    completes: Short | None = None
     language: Short | None = None
     attachments: Annotated[tuple[Attachment, ...], Field(max_length=100)] = ()
     priority: Priority = "unknown"

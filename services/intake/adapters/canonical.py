@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import orjson
 from pydantic import (
@@ -160,6 +160,45 @@ class Canonical:
                 413, "Too many items", f"One request holds at most {MAX_ITEMS} items; this one has {len(values)}."
             )
         return [read_item(delivery, number, value) for number, value in enumerate(values)]
+
+
+def loosened(value: dict[str, Any]) -> dict[str, Any]:
+    """An item whose sender cannot be asked to mend it: null is absent, ids may be numbers, words that are not known are
+    `unknown`, and what is no field of ours goes under `custom`."""
+    known = (GivenStatus if value.get("kind") == "status" else GivenContact).model_fields
+    item: dict[str, Any] = {}
+    custom = {k: v for k, v in _object(value.get("custom")).items() if isinstance(v, str | int | float)}
+    for name, given in value.items():
+        if given is None or name == "custom":
+            continue
+        if name in _IDS and isinstance(given, int) and not isinstance(given, bool):
+            given = str(given)
+        if name in known:
+            item[name] = given
+        elif isinstance(given, str | int | float):
+            custom[name] = given
+    for name, words, otherwise in _CLOSED:
+        if name in item and name in known and item[name] not in words:
+            if name == "channel" and isinstance(item[name], str):
+                item.setdefault("channel_raw", item[name][:255])
+            item[name] = otherwise
+    if "customer" in item:
+        fields = GivenCustomer.model_fields
+        item["customer"] = {k: v for k, v in _object(item["customer"]).items() if k in fields and v is not None}
+    return item | ({"custom": dict(list(custom.items())[:100])} if custom and "custom" in known else {})
+
+
+_IDS = ("event_id", "record_id", "message_id")
+_CLOSED: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("channel", get_args(Channel), "unknown"),
+    ("category", get_args(Category), "other"),
+    ("priority", get_args(Priority), "unknown"),
+    ("author_kind", get_args(AuthorKind), "unknown"),
+)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def read_item(delivery: Delivery, number: int, value: Any) -> Item:

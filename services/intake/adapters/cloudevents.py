@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from services.intake.adapters.canonical import MAX_ITEMS, read_item
+from services.intake.adapters.canonical import MAX_ITEMS, loosened, read_item
 from services.intake.submissions import Delivery, Item, Rejection, Unreadable
 
 STRUCTURED = "application/cloudevents+json"
@@ -32,13 +34,20 @@ class CloudEvents:
             events = [_loads(delivery.body)]
         elif "ce-specversion" in delivery.headers:
             attributes = {name[3:]: value for name, value in delivery.headers.items() if name.startswith("ce-")}
-            events = [{**attributes, "data": _loads(delivery.body)}]
+            data = _loads(delivery.body) if "json" in delivery.content_type else delivery.body.decode("utf-8", "replace")
+            events = [{**attributes, "data": data}]
         else:
-            raise Unreadable(
-                415,
-                "Not a CloudEvent",
-                f"Send {STRUCTURED}, {BATCH}, or JSON with the ce-* headers of the binary mode.",
-            )
+            # Some senders of structured events and batches call them plain JSON: the attribute that all have tells.
+            given = _loads(delivery.body) if delivery.body.lstrip()[:1] in (b"{", b"[") else None
+            events = given if isinstance(given, list) else [given]
+            if not any(isinstance(event, Mapping) and "specversion" in event for event in events[:MAX_ITEMS]):
+                raise Unreadable(
+                    415,
+                    "Not a CloudEvent",
+                    f"Send {STRUCTURED}, {BATCH}, or JSON with the ce-* headers of the binary mode.",
+                )
+            if len(events) > MAX_ITEMS:
+                raise Unreadable(413, "Too many items", f"One batch holds at most {MAX_ITEMS} events; this one has {len(events)}.")
         return [_item(delivery, number, event) for number, event in enumerate(events)]
 
 
@@ -52,15 +61,31 @@ def _item(delivery: Delivery, number: int, event: Any) -> Item:
     if event["specversion"] != "1.0":
         return Rejection(event["id"], "specversion", "only CloudEvents 1.0 is understood")
     data = event.get("data")
+    if data is None and isinstance(event.get("data_base64"), str):
+        data = _decoded(event["data_base64"])
+    if isinstance(data, str) and data.strip():
+        data = {"text": data}
     if not isinstance(data, dict):
         return Rejection(event["id"], "data", "must be a canonical complaint as a JSON object")
     # `source` and `id` together name an event; the key's source stands for ours, so theirs goes into the id.
-    defaults = {"event_id": f"{event['source']}#{event['id']}", "event_type": event["type"], "system": "cloudevents"}
+    event_id = f"{event['source']}#{event['id']}"
+    defaults = {"event_id": event_id, "event_type": event["type"][:255], "system": "cloudevents"}
     if event.get("subject"):
         defaults["record_id"] = event["subject"]
+    elif isinstance(data.get("text"), str) and data["text"].strip():
+        defaults["record_id"] = event_id
     if event.get("time"):
         defaults["occurred_at"] = event["time"]
-    return read_item(delivery, number, {**defaults, **data})
+    return read_item(delivery, number, loosened({**defaults, **{k: v for k, v in data.items() if v is not None}}))
+
+
+def _decoded(data: str) -> Any:
+    """`data_base64`: bytes that are JSON, or text."""
+    try:
+        decoded = base64.b64decode(data, validate=True)
+        return orjson.loads(decoded) if decoded.lstrip()[:1] in (b"{", b"[") else decoded.decode()
+    except (binascii.Error, ValueError):
+        return None
 
 
 def _loads(body: bytes) -> Any:

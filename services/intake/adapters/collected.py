@@ -97,7 +97,12 @@ def customer(
 
 
 def attachments(
-    values: Any, name: str, url: str, media_type: str, size: str = "size", default_type: str = "application/octet-stream"
+    values: Any,
+    name: str,
+    url: str,
+    media_type: str,
+    size: str = "size",
+    default_type: str = "application/octet-stream",
 ) -> tuple[Attachment, ...]:
     """Attachments from a list of objects: which of their keys hold the name, address, media type and size."""
     found = []
@@ -106,9 +111,13 @@ def attachments(
         address = fields.short(each.get(url), 2048)
         found.append(
             Attachment(
-                name=fields.short(each.get(name)) or (address or "attachment").rpartition("/")[2].partition("?")[0][:255] or "attachment",
+                name=fields.short(each.get(name))
+                or (address or "attachment").rpartition("/")[2].partition("?")[0][:255]
+                or "attachment",
                 media_type=fields.short(each.get(media_type)) or default_type,
-                size=bytes_ if isinstance(bytes_, int) and not isinstance(bytes_, bool) and 0 <= bytes_ < 2**53 else None,
+                size=bytes_
+                if isinstance(bytes_, int) and not isinstance(bytes_, bool) and 0 <= bytes_ < 2**53
+                else None,
                 ref=address,
             )
         )
@@ -144,7 +153,13 @@ class Collected:
         when = self._when(said)
         self.items.append(
             StatusSubmission(
-                self._identity(said), self._source(said), status, fields.short(raw), when[0], fields.short(by), fields.short(reason, 2000)
+                self._identity(said),
+                self._source(said),
+                status,
+                fields.short(raw),
+                when[0],
+                fields.short(by),
+                fields.short(reason, 2000),
             )
         )
 
@@ -201,7 +216,9 @@ class Collected:
             language=fields.language(said.language),
             attachments=said.attachments,
             priority=priority,
-            priority_source=fields.short(said.priority if not isinstance(said.priority, dict) else fields.first(said.priority, "name", "value")),
+            priority_source=fields.short(
+                said.priority if not isinstance(said.priority, dict) else fields.first(said.priority, "name", "value")
+            ),
             severity=SEVERITY_OF[priority],
             product=fields.short(said.product),
             issue=fields.short(said.issue),
@@ -244,7 +261,10 @@ def _words(said: Said) -> _Words:
     elif len(new) > MAX_TEXT:
         status = "truncated"
     return _Words(
-        new[:MAX_TEXT], status, whole[:MAX_TEXT] if changed else None, None if safe is None or len(safe) > MAX_HTML else safe
+        new[:MAX_TEXT],
+        status,
+        whole[:MAX_TEXT] if changed else None,
+        None if safe is None or len(safe) > MAX_HTML else safe,
     )
 
 

@@ -52,6 +52,12 @@ def at(value: Any, *path: str | int) -> Any:
     return value
 
 
+def part(value: Any, *path: str) -> dict[str, Any]:
+    """The object at `path`; an empty one where there is none."""
+    found = at(value, *path)
+    return found if isinstance(found, dict) else {}
+
+
 def first(value: Any, *names: str) -> Any:
     """The first of these keys of an object that holds something."""
     if isinstance(value, dict):
@@ -181,7 +187,9 @@ def language(value: Any) -> str | None:
     if given is None or not _LANGUAGE(given):
         return None
     first_part, *rest = given.replace("_", "-").split("-")
-    return "-".join([first_part.lower(), *(p.upper() if len(p) == 2 else p.title() if len(p) == 4 else p.lower() for p in rest)])
+    return "-".join(
+        [first_part.lower(), *(p.upper() if len(p) == 2 else p.title() if len(p) == 4 else p.lower() for p in rest)]
+    )
 
 
 _ADDRESS_SCHEME = re.compile(r"^(?:tel|sms|whatsapp|sip|sips|messenger|callto):(?://)?", re.IGNORECASE)
