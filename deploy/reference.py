@@ -76,11 +76,17 @@ class _Secret(str):
 
 def settings_page() -> str:
     """The text of docs/reference/settings.md."""
-    from shared.config import KafkaSettings, ServiceSettings
+    from shared.config import KafkaSettings, RecordsSettings, ServiceSettings
     from shared.delivery.settings import DeliverySettings
 
-    parts = (("Service", ServiceSettings), ("Kafka", KafkaSettings), ("Delivery", DeliverySettings))
-    return _SETTINGS_HEAD + "\n".join(_settings(title, model) for title, model in parts)
+    parts: tuple[tuple[str, type[BaseSettings]], ...] = (
+        ("Service", ServiceSettings),
+        ("Kafka", KafkaSettings),
+        ("Delivery", DeliverySettings),
+        ("Records", RecordsSettings),
+    )
+    return _SETTINGS_HEAD + "
+".join(_settings(title, model) for title, model in parts)
 
 
 def _settings(title: str, model: type[BaseSettings]) -> str:

@@ -107,6 +107,28 @@ class ServiceSettings(BaseSettings):
             raise StartRefused("AMENDS_ID_KEY is not hexadecimal; make one with: openssl rand -hex 32") from None
 
 
+class RecordsSettings(BaseSettings):
+    """What records needs besides: the ledger's checkpoints."""
+
+    model_config = SettingsConfigDict(env_prefix="AMENDS_RECORDS_", frozen=True, extra="ignore")
+
+    signing_key_file: Path | None = Field(
+        None,
+        description="Private key(s) that sign the ledger's checkpoints, made by `amends records keygen`. Without it this "
+        "process signs nothing: let `amends records sign` do it elsewhere.",
+    )
+    signer_state_file: Path | None = Field(
+        None,
+        description="Where the signer remembers the last checkpoint it signed; default: beside the key, with `.signed`.",
+    )
+    witnesses_file: Path | None = Field(
+        None, description="Witnesses that cosign each checkpoint: a line each with URL and public key."
+    )
+    checkpoint_every_s: float = Field(
+        1.0, gt=0, description="How often a checkpoint is signed when there are new records (seconds)."
+    )
+
+
 def load(model: type[T]) -> T:
     """Read the settings from the environment. A missing or wrong one ends in one sentence that names the variable."""
     try:

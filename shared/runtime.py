@@ -125,7 +125,11 @@ def run(service: str, build: Callable[[Base], Parts]) -> None:
     logs.setup(service, settings.log_level)
     tracing.setup(f"amends-{service}")
     metrics.describe(service, metadata.version("amends"))
-    code = uvloop.run(_serve(service, settings, kafka, build))
+    try:
+        code = uvloop.run(_serve(service, settings, kafka, build))
+    except StartRefused as refusal:  # what a service needs besides is not there
+        log.critical("cannot start", reason=str(refusal))
+        code = 2
     os._exit(code)  # client libraries may leave threads and tasks that would hold the process
 
 

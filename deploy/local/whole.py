@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from deploy.local.readiness import free_port, run_coroutine
 from deploy.local.services import Deployment, ServiceProcess, new_id_key, new_key
 from deploy.local.stack import LocalStack
 from deploy.local.supervisor import Supervisor
+from services.records import key_files
 from shared.cli import local
 from shared.cli.local import Local
 from shared.errors import AmendsError
@@ -89,6 +91,7 @@ class LocalAmends:
         passed_on = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
         # Mails to look at, until the caller names a mail server.
         passed_on.setdefault("AMENDS_DELIVERY_MAILDIR", str(self.data / "mails"))
+        passed_on["AMENDS_RECORDS_SIGNING_KEY_FILE"] = str(self._signing_key())
         environment = self._deployment().environment(**passed_on)
         for service in SERVICES:
             port = urlsplit(self.noted["urls"][service]).port or 0
@@ -123,6 +126,13 @@ class LocalAmends:
 
     def _deployment(self) -> Deployment:
         return Deployment(self.noted["database_url"], self.noted["kafka_bootstrap"], self.noted["id_key"])
+
+    def _signing_key(self) -> Path:
+        """The key of this stack's ledger: made at the first start, and never again."""
+        file = self.data / "ledger" / "signing.key"
+        if not file.exists():
+            key_files.make(file, f"amends.local/{secrets.token_hex(4)}")
+        return file
 
     def _log(self, part: str) -> Path:
         return self.data / "logs" / f"{part}.log"

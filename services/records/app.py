@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from services.records import api, store
+from services.records import api, publish, signer, store
 from services.records.domain import RecordState
 from services.records.handlers import SERVICE, Handlers
+from services.records.publish import Publisher
+from shared.config import RecordsSettings, load
 from shared.http.app import make_app
 from shared.http.operations import operations
 from shared.runtime import Base, Parts, run
@@ -14,12 +16,23 @@ from shared.runtime import Base, Parts, run
 
 def build(base: Base) -> Parts:
     """Wire the parts together; nothing connects yet."""
+    settings = load(RecordsSettings)
+    key_file = settings.signing_key_file
     handlers = Handlers(base.settings.id_key_bytes())
     handlers.saves = base.saves(RecordState, handlers.decide, handlers.record)
     app = make_app("Amends records", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(base.pool, base.keys))
     app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys, count=store.ledger_counts))
-    return Parts(app, consumer=base.consumer(handlers.handle_batch))
+    publisher = Publisher(
+        base.pool,
+        handlers.saves,
+        base.settings.id_key_bytes(),
+        None if key_file is None else signer.load(key_file, settings.signer_state_file),
+        every_s=settings.checkpoint_every_s,
+        progress=base.progress,
+    )
+    base.progress.expect(publish.LOOP, base.settings.liveness_window_s)
+    return Parts(app, loops={publish.LOOP: publisher.run}, consumer=base.consumer(handlers.handle_batch))
 
 
 main = partial(run, SERVICE, build)

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import struct
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
@@ -33,9 +34,36 @@ def leaf(event: Event, recorded_at: datetime, actor: UUID, commitment: bytes) ->
     )  # fmt: skip
 
 
+class Fields(NamedTuple):
+    """What a leaf says. Times in microseconds since 1970."""
+
+    event_id: UUID
+    complaint_id: UUID
+    type_code: int
+    occurred_at: int
+    recorded_at: int
+    actor: UUID
+    commitment: bytes
+
+
+def read(leaf_bytes: bytes) -> Fields:
+    """The fields of a leaf. Raises ValueError for what is none."""
+    if len(leaf_bytes) != LEAF_SIZE or not leaf_bytes.startswith(MAGIC):
+        raise ValueError("these bytes are no leaf of the ledger")
+    _, event_id, complaint_id, code, occurred_at, recorded_at, actor, commitment = _LEAF.unpack(leaf_bytes)
+    return Fields(
+        UUID(bytes=event_id), UUID(bytes=complaint_id), code, occurred_at, recorded_at, UUID(bytes=actor), commitment
+    )  # fmt: skip
+
+
 def leaf_hash(leaf_bytes: bytes) -> bytes:
     """RFC 6962: SHA-256(0x00 || leaf)."""
     return hashlib.sha256(b"\x00" + leaf_bytes).digest()
+
+
+def recorded_at_of(leaf_bytes: bytes) -> bytes | None:
+    """When a leaf says that it was recorded, in bytes that compare as the times do; None for what is no leaf of ours."""
+    return leaf_bytes[46:54] if len(leaf_bytes) == LEAF_SIZE and leaf_bytes.startswith(MAGIC) else None
 
 
 def commit(salt: bytes, payload_bytes: bytes) -> bytes:

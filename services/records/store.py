@@ -16,7 +16,8 @@ from shared.contracts.envelope import Event
 from shared.postgres.pool import Connection
 
 # A sequence would leave gaps on rollback; the row lock makes the indexes contiguous and the order of commits the order of leaves.
-RESERVE = "update ledger_head set size = size + $1 returning size - $1"
+# It also keeps the time of recording from running back (0002_tree.sql).
+RESERVE = "select first, recorded_at from ledger_reserve($1, $2)"
 TIMELINE = """
 select leaf.idx, payload.payload, payload.recorded_at from ledger_leaf as leaf
 join ledger_payload as payload using (idx)
@@ -29,8 +30,11 @@ SIZE = "select size, (select count(*) from ledger_leaf) as leaves from ledger_he
 
 
 async def append(conn: Connection, events: Sequence[Event], recorded_at: datetime, actors: dict[str, UUID]) -> None:
-    """Append one leaf and one payload per event, in order."""
-    first: int = await conn.fetchval(RESERVE, len(events))
+    """Append one leaf and one payload per event, in order. `recorded_at` counts unless a later one is recorded already."""
+    reserved = await conn.fetchrow(RESERVE, len(events), recorded_at)
+    if reserved is None:
+        raise RuntimeError("ledger_reserve returned no row")
+    first, recorded_at = reserved
     salts = secrets.token_bytes(ledger.SALT_SIZE * len(events))
     leaves: list[tuple[Any, ...]] = []
     payloads: list[tuple[Any, ...]] = []

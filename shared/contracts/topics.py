@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+<<<<<<< HEAD
 from shared.contracts import complaints, dead_letters, escalations, followups, policies
+=======
+from shared.contracts import complaints, dead_letters, escalations, followups, records
+>>>>>>> bda6298 (The ledger as a transparency log: RFC 6962 tree, C2SP checkpoints and tiles; export-log, verify, prove, check-proof)
 from shared.contracts.envelope import SERVICES, EventData
 
 PARTITIONS = 6
@@ -84,6 +88,13 @@ FLOWS: tuple[Flow, ...] = (
             followups.ContactAllowed,
             followups.OutcomeRecorded,
         ),
+    ),
+    Flow(
+        topic="records",
+        key="complaint id (checkpoint signed: the log's id)",
+        producer="records",
+        consumers=(),
+        events=(records.CheckpointSigned,),
     ),
     Flow(
         topic="dead-letters",

@@ -115,6 +115,9 @@ SHADOW_DECISIONS = _counter(
     "amends_policy_shadow_decisions", "Decisions compared with a shadow: same, different, error.", "policy", "version", "result"
 )  # fmt: skip
 LEDGER_ROWS = _counter("amends_ledger_rows", "Rows appended to the ledger.")
+LEDGER_SIZE = _gauge("amends_ledger_size", "Records in the ledger.")
+LEDGER_SIGNED = _gauge("amends_ledger_signed_size", "Records that the last checkpoint covers.")
+LEDGER_REFUSED = _counter("amends_ledger_refusals", "Checkpoints that were refused: the ledger is damaged, old or forked.")
 LOOP_LAG = _histogram(
     "amends_event_loop_lag_seconds", "How much too late the event loop woke up.", unit="seconds", buckets=FAST_S
 )

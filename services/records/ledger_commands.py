@@ -1,0 +1,280 @@
+"""`amends records ...` for the ledger: the public log, proofs, audits, keys. What checks needs no database."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from shared.cli import Failed, WrongUse
+from shared.cli.client import AsJson, print_json
+from shared.cli.database import DatabaseUrl, address, in_schema
+
+if TYPE_CHECKING:
+    from services.records.log_folder import Report
+    from services.records.tree import note
+    from services.records.tree.checkpoint import Head
+    from shared.cli.database import Connection
+
+SERVICE = "records"
+SPREAD = 256  # earlier checkpoints in an export
+WAIT_EVERY_S = 0.2
+
+app = typer.Typer(no_args_is_help=True, help="The ledger: export it, check it, prove what is in it.")
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the log.", show_default=False)]
+PublicKey = Annotated[
+    Path | None,
+    typer.Option("--public-key", help="The log's public key(s), one a line, from a source you trust.", show_default=False),
+]
+Checkpoints = Annotated[
+    list[Path] | None,
+    typer.Option("--checkpoint", help="A checkpoint kept from before; may be given several times.", show_default=False),
+]
+
+
+@app.command(epilog="Example: amends records keygen /etc/amends/ledger.key --name complaints.example.com/ledger")
+def keygen(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where it goes; the public key to FILE.vkey.", show_default=False)],
+    name: Annotated[str | None, typer.Option(help="The log's name: a host of yours and a path.", show_default=False)] = None,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Put a new key of the same log in front of those in FILE.")] = False,
+    witness: Annotated[bool, typer.Option("--witness", help="A key for a witness instead of a log.")] = False,
+) -> None:
+    """Make a key that signs checkpoints, readable by you alone, and print its public key.
+
+    With --rotate both keys sign for a while; when everybody has the new public key, delete the old line from FILE.
+    """
+    from services.records import key_files
+
+    typer.echo(key_files.make(file, name, rotate=rotate, witness=witness))
+
+
+@app.command("export-log", epilog="Example: amends records export-log /tmp/log")
+def export_log(
+    folder: Folder,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for a checkpoint that covers what is recorded now.")] = 5.0,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the public log: checkpoint, tiles, records, key. Nothing personal is in it; anybody can check it.
+
+    Ends with 1 when no checkpoint is signed yet. An earlier export in the same folder is brought up to date.
+    """
+    from services.records.log_folder import CHECKPOINT, Writer
+
+    if folder.exists() and not folder.is_dir():
+        raise WrongUse(f"{folder} is a file; give a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CHECKPOINT).is_file():
+        raise WrongUse(f"{folder} holds other things; give a new folder, or that of an earlier export")
+
+    async def write(conn: Connection) -> dict[str, Any]:
+        from services.records import log_export, tree_store
+
+        size, deadline = await tree_store.size(conn), time.monotonic() + wait
+        while time.monotonic() < deadline:
+            last = await tree_store.last_checkpoint(conn)
+            if last is not None and last.size >= size:
+                break
+            await asyncio.sleep(WAIT_EVERY_S)
+        return await log_export.export(conn, Writer(folder), _progress("exported"))
+
+    done = in_schema(address(database_url), SERVICE, write)
+    if as_json:
+        print_json({"folder": str(folder), **done})
+    else:
+        typer.echo(f"{done['size']} records, root {done['root']}, in {folder}")
+
+
+@app.command(epilog="Example: amends records verify --from /tmp/log --public-key log.vkey --json")
+def verify(
+    folder: Annotated[Path | None, typer.Option("--from", help="An exported log; default: the database.", show_default=False)] = None,
+    public_key: PublicKey = None,
+    checkpoint: Checkpoints = None,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the whole ledger: every record, every hash, every signature, and that it continues what you have kept.
+
+    Ends with 1 when anything was changed, and names the first wrong record, else the range in which it is. In the database
+    every payload is checked, too; without --public-key its own list of keys is taken, which its operator could change.
+    """
+    from services.records import ledger_audit, log_folder
+
+    keys = [] if public_key is None else _keys(public_key)
+    if folder is not None:
+        if not keys:
+            raise WrongUse("--public-key is needed: an exported log cannot vouch for its own key")
+        if not folder.is_dir():
+            raise WrongUse(f"there is no folder {folder}")
+        known = _known(checkpoint or [], keys)
+        _end(known if isinstance(known, log_folder.Report) else log_folder.audit(folder, keys, known), as_json)
+
+    async def check(conn: Connection) -> Report:
+        from services.records import tree_store
+
+        trusted = keys or [log_folder.read_keys(key)[0] for key in await tree_store.keys(conn)]
+        last = await tree_store.last_checkpoint(conn)
+        if not keys and last is not None:  # the log of today; there may have been another before
+            trusted = [key for key in trusted if key.name == last.note.partition("\n")[0]]
+        known = _known(checkpoint or [], trusted)
+        if isinstance(known, log_folder.Report):
+            return known
+        return await ledger_audit.audit(conn, trusted, known, _progress("checked"))
+
+    _end(in_schema(address(database_url), SERVICE, check), as_json)
+
+
+@app.command(epilog="Example: amends records prove 2b9c1f0a-77aa-4b0e-9c53-0d4f3e1a2b6c -o mine.tlog-proof")
+def prove(
+    event_id: Annotated[UUID, typer.Argument(metavar="EVENT_ID", help="The event's id, as the timeline shows it.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the proof goes.", show_default=False)],
+    payload: Annotated[
+        Path | None, typer.Option(help="Where the recorded bytes go; default: beside the proof, with .payload.", show_default=False)
+    ] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for a checkpoint that covers the event.")] = 15.0,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the proof that an event is in the ledger, and the recorded bytes. Both together can be checked anywhere.
+
+    Ends with 1 when there is no such event, it was erased, or no checkpoint covers it yet.
+    """
+    from services.records import log_export
+
+    deadline = time.monotonic() + wait
+
+    async def find(conn: Connection) -> log_export.Proven | None:
+        while True:
+            found = await log_export.prove(conn, event_id)
+            if found is not None or time.monotonic() > deadline:
+                return found
+            await asyncio.sleep(WAIT_EVERY_S)
+
+    found = in_schema(address(database_url), SERVICE, find)
+    if found is None:
+        raise Failed("the event is recorded, but no checkpoint covers it yet: is the signer running? (amends records sign)")
+    payload = payload or output.with_name(output.name + ".payload")
+    _write(output, str(found.proof).encode())
+    _write(payload, found.payload)
+    if as_json:
+        print_json({"proof": str(output), "payload": str(payload), "index": found.proof.index, "size": found.size})
+    else:
+        typer.echo(f"{output}: record {found.proof.index} of {found.size}; the recorded bytes are in {payload}")
+
+
+@app.command("check-proof", epilog="Example: amends records check-proof x.tlog-proof --payload x.payload --public-key log.vkey")
+def check_proof(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The proof.", show_default=False)],
+    payload: Annotated[Path, typer.Option(help="The recorded bytes of the event.", show_default=False)],
+    public_key: Annotated[Path, typer.Option("--public-key", help="The log's public key(s).", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Check a proof, offline: these bytes were recorded, at this time, in the log that this key signs. Ends with 1 if not."""
+    from services.records import proofs
+    from services.records.tree import checkpoint, note
+
+    keys = _keys(public_key)
+    proof, recorded = _read(file), _read(payload)
+    try:
+        found = proofs.check(_text(proof), recorded, keys)
+    except note.BadNote as error:
+        if as_json:
+            print_json({"valid": False, "reason": str(error)})
+        else:
+            typer.echo(f"not proved: {error}")
+        raise typer.Exit(1) from None
+    shown = {
+        "valid": True,
+        "index": found.index,
+        "size": found.head.size,
+        "root": checkpoint.encode(found.head.root),
+        "origin": found.head.origin,
+        "event_id": str(found.event_id),
+        "complaint_id": str(found.complaint_id),
+        "type": found.type,
+        "occurred_at": found.occurred_at.isoformat(),
+        "recorded_at": found.recorded_at.isoformat(),
+        "reason": "",
+    }
+    if as_json:
+        print_json(shown)
+        return
+    typer.echo(f"proved: {found.type} is record {found.index} of {found.head.size} in {found.head.origin}")
+    typer.echo(f"  event {found.event_id} of complaint {found.complaint_id}")
+    typer.echo(f"  occurred {found.occurred_at.isoformat()}, recorded {found.recorded_at.isoformat()}")
+
+
+def _end(report: Report, as_json: bool) -> None:
+    if as_json:
+        print_json(report.as_json())
+    else:
+        if report.valid:
+            typer.echo(f"valid: {report.size} records, root {report.root}")
+        else:
+            where = "" if report.first_bad is None else f" (first wrong record: {report.first_bad})"
+            typer.echo(f"NOT valid{where}: {report.reason}")
+        for each in report.notes:
+            typer.echo(f"note: {each}")
+    raise typer.Exit(0 if report.valid else 1)
+
+
+def _known(files: Sequence[Path], keys: Sequence[note.Verifier]) -> list[Head] | Report:
+    """The heads of checkpoints that were kept; a report where one is not signed by the keys."""
+    from services.records import log_folder
+    from services.records.tree import checkpoint, note
+
+    heads = []
+    for file in files:
+        text = _text(_read(file))
+        try:
+            heads.append(checkpoint.open_trusted(text, keys)[0])
+        except note.BadNote as error:
+            return log_folder.refused(f"{file}: {error}", text)
+    return heads
+
+
+def _keys(file: Path) -> list[note.Verifier]:
+    from services.records import log_folder
+    from services.records.tree import note
+
+    try:
+        return log_folder.read_keys(_text(_read(file)))
+    except note.BadNote as error:
+        raise WrongUse(f"{file} is no public key: {error}") from None
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise WrongUse(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", errors="replace")  # what is no text is no key, note or proof either
+
+
+def _write(file: Path, data: bytes) -> None:
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        raise Failed(f"{file} cannot be written: {error.strerror}") from None
+
+
+def _progress(verb: str) -> Any:
+    """Says how far it is, on the terminal, once it takes more than two seconds."""
+    began = last = time.monotonic()
+
+    def tell(done: int, size: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - began > 2 and (now - last > 2 or done >= size):
+            last = now
+            typer.echo(f"{verb} {done:,} of {size:,} records", err=True)
+
+    return tell
