@@ -85,8 +85,7 @@ def settings_page() -> str:
         ("Delivery", DeliverySettings),
         ("Records", RecordsSettings),
     )
-    return _SETTINGS_HEAD + "
-".join(_settings(title, model) for title, model in parts)
+    return _SETTINGS_HEAD + "\n".join(_settings(title, model) for title, model in parts)
 
 
 def _settings(title: str, model: type[BaseSettings]) -> str:

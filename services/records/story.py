@@ -133,6 +133,10 @@ def _check_in_cancelled(data: Data) -> Told:
     return Told("check-in cancelled", f"number {data['number']}: {data['reason']}")
 
 
+def _checkpoint_signed(data: Data) -> Told:
+    return Told("checkpoint signed", f"{data['size']} records of {data['origin']}")
+
+
 def _planned(data: Data) -> str:
     return f"{data['kind'].replace('_', ' ')} {data['number']} by {_channel(data['channel'])}, {_when(data['due_at'], 'UTC')}"
 
@@ -168,4 +172,5 @@ _TELLERS: dict[str, Callable[[Data], Told]] = {
     "amends.followup.check_in_scheduled.v1": _check_in_scheduled,
     "amends.followup.check_in_due.v1": _check_in_due,
     "amends.followup.check_in_cancelled.v1": _check_in_cancelled,
+    "amends.ledger.checkpoint_signed.v1": _checkpoint_signed,
 }

@@ -18,7 +18,6 @@ EVENT_CODES: dict[str, int] = {
     "amends.followup.check_in_scheduled.v1": 12,
     "amends.followup.check_in_due.v1": 13,
     "amends.followup.check_in_cancelled.v1": 14,
-<<<<<<< HEAD
     "amends.followup.promise_proposed.v1": 80,
     "amends.followup.promise_made.v1": 81,
     "amends.followup.promise_due_soon.v1": 82,
@@ -36,7 +35,5 @@ EVENT_CODES: dict[str, int] = {
     "amends.followup.contact_stopped.v1": 94,
     "amends.followup.contact_allowed.v1": 95,
     "amends.followup.outcome_recorded.v1": 96,
-=======
     "amends.ledger.checkpoint_signed.v1": 120,
->>>>>>> bda6298 (The ledger as a transparency log: RFC 6962 tree, C2SP checkpoints and tiles; export-log, verify, prove, check-proof)
 }

@@ -7,11 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-<<<<<<< HEAD
-from shared.contracts import complaints, dead_letters, escalations, followups, policies
-=======
-from shared.contracts import complaints, dead_letters, escalations, followups, records
->>>>>>> bda6298 (The ledger as a transparency log: RFC 6962 tree, C2SP checkpoints and tiles; export-log, verify, prove, check-proof)
+from shared.contracts import complaints, dead_letters, escalations, followups, policies, records
 from shared.contracts.envelope import SERVICES, EventData
 
 PARTITIONS = 6
@@ -104,7 +100,6 @@ FLOWS: tuple[Flow, ...] = (
         events=(dead_letters.DeadLetterParked,),
     ),
 )
-
 
 
 @dataclass(frozen=True, slots=True)
