@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import nh3
 
 MAX_HTML = 400_000
+MAX_SAFE = 100_000  # of the HTML that is kept beside the text
 # The parser's time grows with the square of how deep elements are nested; real mail stays below a hundred.
 MAX_DEPTH = 1_000
 SAFE_TAGS = {
@@ -30,7 +31,7 @@ _FLAT = {
     "p", "li", "br", "img", "hr", "td", "th", "tr", "dd", "dt", "option", "input", "meta", "link", "col", "area", "base",
     "wbr", "source", "track", "embed", "param", "font", "b", "i", "u", "a", "em", "strong", "o",
 }  # fmt: skip
-_SPACE = re.compile(r"[ \t\r\n\f\u200b\ufeff]+")
+_SPACE = re.compile(r"[ \t\r\n\f\u200b\ufeff\u00a0]+")
 
 
 def safe_html(text: str) -> str | None:
@@ -53,13 +54,18 @@ def safe_html(text: str) -> str | None:
 
 def to_text(text: str) -> str:
     """What a reader of the HTML sees, a line a block; quotations get '> ' before their lines, as in plain mail."""
+    return read(text)[1]
+
+
+def read(text: str) -> tuple[str | None, str]:
+    """`safe_html` and `to_text` in one."""
     tidy = safe_html(text[:MAX_HTML])
     if tidy is None:
-        return html.unescape(re.sub(r"<[^<>]*>", " ", text[:MAX_HTML]))
+        return None, html.unescape(re.sub(r"<[^<>]*>", " ", text[:MAX_HTML]))
     reader = _Reader()
     reader.feed(tidy)
     reader.close()
-    return reader.text()
+    return tidy, reader.text()
 
 
 def _depth(text: str) -> int:
@@ -133,7 +139,7 @@ class _Reader(HTMLParser):
 
     def _end_line(self) -> None:
         joined = "".join(self._line)
-        line = joined.rstrip() if self._preformatted else re.sub(r"[ \u00a0]{2,}", " ", joined).strip()
+        line = joined.rstrip() if self._preformatted else re.sub(r" {2,}", " ", joined).strip()
         # Past a few levels the depth says nothing more, and would make the text quadratic.
         self._lines.append("> " * min(self._quotes, 5) + line)
         self._line.clear()

@@ -74,37 +74,42 @@ def strip_reply(text: str) -> Stripped:
     """The new words of a message as plain text (newlines as line ends). All of it, when nothing would be left."""
     lines = text.split("\n")
     heads = [line[:MAX_LINE].rstrip() for line in lines]
-    kept = _new_lines(heads, _end_of_new(heads))
-    kept = _without_signature(heads, kept)
+    end, forwarded = _end_of_new(heads)
+    kept = _without_signature(heads, _new_lines(heads, end)) + list(range(forwarded, len(heads)))
     if not any(heads[i].strip() for i in kept):
         return Stripped(text.strip("\n"), False)
-    new = "\n".join(lines[i] for i in kept).strip("\n")
+    new = "\n".join(lines[i] for i in kept).lstrip("\n").rstrip()
     new = re.sub(r"\n{3,}", "\n\n", new) if len(kept) < len(lines) else new
     return Stripped(new, new.split() != text.split())
 
 
-def _end_of_new(heads: Sequence[str]) -> int:
-    """The line at which an original begins that is quoted whole below; the number of lines if there is none."""
+def _end_of_new(heads: Sequence[str]) -> tuple[int, int]:
+    """The line at which an original begins that is quoted whole below, and the one at which forwarded text begins.
+
+    The number of lines, where there is none.
+    """
+    below = _quoted_and_own_below(heads)
     written = False
     for i, line in enumerate(heads):
         bare = line.strip()
         if not bare:
             continue
         if _MARKER.search(bare):
-            return i
+            return i, len(heads)
         if written:
             rule = bool(_RULE.match(line))
             if _heading_block(heads, i + 1 if rule else i, rule):
-                return i
+                return i, len(heads)
             if _original(bare) and not _FORWARD.search(bare):
-                return i
+                return i, len(heads)
             end = _attribution(heads, i)
-            if end and not _answered_below(heads, end):
-                return i
+            # Own lines among or under the quoted ones are his answers: then only the quoted lines go.
+            if end and not (all(below[end]) and _QUOTED.match(_next_line(heads, end))):
+                return i, len(heads)
         if _forwarded(heads, i):
-            return len(heads)  # from here on it is what he wants us to read
+            return i, i  # from here on it is what he wants us to read
         written = written or not _QUOTED.match(line)
-    return len(heads)
+    return len(heads), len(heads)
 
 
 def _original(line: str) -> bool:
@@ -155,11 +160,15 @@ def _attribution(heads: Sequence[str], i: int) -> int:
         if bare[-1] in ":：*" and _ATTRIBUTION_END.search(joined) and _DATED.search(joined):
             if _WROTE_LINE.search(joined) and (end > i or _starts_like_attribution(joined)):
                 return end + 1
-            following = next((heads[n] for n in range(end + 1, min(end + 4, len(heads))) if heads[n].strip()), "")
-            if _QUOTED.match(following) and (end == i or _starts_like_attribution(joined)):
+            if _QUOTED.match(_next_line(heads, end + 1)) and (end == i or _starts_like_attribution(joined)):
                 return end + 1
             return 0
     return 0
+
+
+def _next_line(heads: Sequence[str], i: int) -> str:
+    """The next line that says something, if it is near."""
+    return next((heads[n] for n in range(i, min(i + 3, len(heads))) if heads[n].strip()), "")
 
 
 def _starts_like_attribution(line: str) -> bool:
@@ -167,11 +176,16 @@ def _starts_like_attribution(line: str) -> bool:
     return _DATED.search(line[:90]) is not None
 
 
-def _answered_below(heads: Sequence[str], end: int) -> bool:
-    """Lines of his own stand among or under the quoted ones: then only the quoted lines go."""
-    rest = [line for line in heads[end:] if line.strip()]
-    quoted = sum(1 for line in rest if _QUOTED.match(line))
-    return quoted > 0 and quoted < len(rest) and bool(_QUOTED.match(rest[0]))
+def _quoted_and_own_below(heads: Sequence[str]) -> list[tuple[int, int]]:
+    """For each line: how many quoted lines, and how many others that say something, come from there on."""
+    counts = [(0, 0)]
+    for line in reversed(heads):
+        quoted, own = counts[-1]
+        if _QUOTED.match(line):
+            counts.append((quoted + 1, own))
+        else:
+            counts.append((quoted, own + bool(line.strip())))
+    return counts[::-1]
 
 
 def _new_lines(heads: Sequence[str], end: int) -> list[int]:
@@ -218,8 +232,10 @@ def _without_signature(heads: Sequence[str], kept: list[int]) -> list[int]:
         if _DELIMITER.match(heads[number]):
             kept = kept[: len(kept) - len(tail) + place]
             break
-    while kept and (not heads[kept[-1]].strip() or _is_sent_from(heads[kept[-1]])):
-        kept = kept[:-1]
+    while (last := next((n for n in range(len(kept) - 1, -1, -1) if heads[kept[n]].strip()), None)) is not None:
+        if not _is_sent_from(heads[kept[last]]):
+            break
+        kept = kept[:last]
     return kept
 
 

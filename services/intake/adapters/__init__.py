@@ -4,6 +4,7 @@ from services.intake.adapters.amazon_connect import AmazonConnect
 from services.intake.adapters.canonical import Canonical
 from services.intake.adapters.chatwoot import Chatwoot
 from services.intake.adapters.cloudevents import CloudEvents
+from services.intake.adapters.email import Email
 from services.intake.adapters.freshdesk import Freshdesk
 from services.intake.adapters.front import Front
 from services.intake.adapters.genesys import Genesys
@@ -33,5 +34,6 @@ ADAPTERS: dict[str, Adapter] = {
         Genesys(),
         AmazonConnect(),
         Twilio(),
+        Email(),
     )
 }
