@@ -72,7 +72,8 @@ def test_the_text_behind_ten_thousand_headers_is_read() -> None:
 LINES = [
     *(f"{name}: {value}".encode() for name, value in HEADERS.items()),
     b"Content-Type: multipart/mixed; boundary=b", b"Content-Type: multipart/alternative; boundary=c",
-    b"Content-Type: text/html; charset=utf-7", b"Content-Type: message/rfc822", b'Content-Type: text/plain; charset="\xff"; format=flowed', b"Content-Transfer-Encoding: base64",
+    b"Content-Type: text/html; charset=utf-7", b"Content-Type: message/rfc822", b'Content-Type: text/plain; charset="\xff"; format=flowed',
+    b"Content-Transfer-Encoding: base64",
     b"Content-Transfer-Encoding: x-uuencode", b"Content-Transfer-Encoding: quoted-printable",
     b"Content-Disposition: attachment; filename*=x''%",
     b"--b", b"--b--", b"--c", b"--c--", b"", b"", b" folded", b"begin 644 x", b"#0V%T", b"end", b"> quoted", b"-- ", b"<p>It <b>leaks",
