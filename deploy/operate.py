@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from shared.cli import Failed, WrongUse, keys, local
+from shared.cli import WrongUse, keys
 from shared.cli.client import AsJson, Client, Key, print_json
 from shared.cli.database import DatabaseUrl, address, answer
 from shared.http.scopes import SCOPES, SERVICES
@@ -52,25 +52,12 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create the topics that are missing, kept six days. Kafka's address: AMENDS_KAFKA_*, else the local stack's."""
-    import asyncio
-    import os
-
-    from aiokafka.errors import KafkaError
-
     from deploy.topics import create_topics
-    from shared.config import KafkaSettings, load
+    from shared.cli import kafka
 
-    noted = local.read(local.data_dir())
-    if "AMENDS_KAFKA_BOOTSTRAP" in os.environ:
-        kafka = load(KafkaSettings)
-    elif noted:
-        kafka, replication = KafkaSettings.model_construct(bootstrap=noted["kafka_bootstrap"]), 1
-    else:
-        raise WrongUse("where is Kafka? Set AMENDS_KAFKA_BOOTSTRAP (and what docs/reference/settings.md has besides)")
-    try:
-        created = asyncio.run(create_topics(kafka, replication=replication))
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise Failed(f"Kafka does not answer at {kafka.bootstrap} ({type(error).__name__})") from None
+    settings, is_local = kafka.settings()
+    copies = 1 if is_local else replication
+    created = kafka.answer(settings, lambda: create_topics(settings, replication=copies))
     if as_json:
         print_json({"created": created})
         return

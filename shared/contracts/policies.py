@@ -26,6 +26,7 @@ class VersionPublished(PolicyRecord):
     policy: Name
     version: Annotated[int, Field(ge=1)]
     digest: Name
+    kind: Name
     service: Name
     text: str
     by: Name
@@ -46,6 +47,7 @@ class Activation(PolicyRecord):
     """
 
     service: Name
+    kind: Name
     seq: Annotated[int, Field(ge=1)]
     policy: Name
     version: Annotated[int, Field(ge=1)]
@@ -90,7 +92,8 @@ class ShadowFigures(PolicyRecord):
 
 
 class ReplicaStatus(PolicyRecord):
-    """What one process runs. `loaded`: digests by `policy/version`. `fresh`: it has lately seen the end of the topics."""
+    """What one process runs. `packs`: further policies in force, as
+    `policy/version`. `loaded`: digests by `policy/version`. `fresh`: it has lately seen the end of the topics."""
 
     service: Name
     replica: Name
@@ -100,6 +103,7 @@ class ReplicaStatus(PolicyRecord):
     version: int
     digest: Name
     activation: int
+    packs: tuple[str, ...] = ()
     fresh: bool
     loaded: dict[str, str] = Field(default_factory=dict)
     rejected: tuple[Rejected, ...] = ()

@@ -67,4 +67,10 @@ def operations(
         await keys.check(request.headers, SCOPE)
         return await reconciliation.counts(pool, service, count)
 
+    @router.get("/v1/whoami", summary="Whose API key this is")
+    async def whoami(request: Request) -> dict[str, Any]:
+        """The name that policy commands sign with; only for keys that may publish and activate policies."""
+        caller = await keys.check(request.headers, "policies:write")
+        return {"name": caller.name, "service": service}
+
     return router

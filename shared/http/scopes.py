@@ -1,9 +1,9 @@
 """What an API key may be allowed to do at each service."""
 
 SCOPES: dict[str, tuple[str, ...]] = {
-    "intake": ("intake:write", "ops"),
-    "escalation": ("cases:read", "cases:write", "ops"),
-    "followup": ("cases:read", "cases:write", "ops"),
-    "records": ("cases:read", "ops"),
+    "intake": ("intake:write", "ops", "policies:write"),
+    "escalation": ("cases:read", "cases:write", "ops", "policies:write"),
+    "followup": ("cases:read", "cases:write", "ops", "policies:write"),
+    "records": ("cases:read", "ops", "policies:write"),
 }
 SERVICES = tuple(SCOPES)

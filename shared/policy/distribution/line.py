@@ -25,44 +25,78 @@ class InForce:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """An immutable snapshot. A handler that began with one is not disturbed by the next.
-
-    In force at a time is the activation with the greatest `effective_from` up to then (of equal ones the later `seq`),
-    of those that no later one voids. Before all of them, the packaged default.
-    """
+class Slot:
+    """The stretches of one policy, in their order: the last one that has begun counts."""
 
     stretches: tuple[InForce, ...]
+    starts: tuple[datetime, ...]
+
+    def find(self, at: datetime, now: datetime) -> tuple[int, bool, bool]:
+        """Which stretch `at` is in (-1: none), whether another one has begun by `now`, whether it is only the last runnable."""
+        wanted = bisect_right(self.starts, at) - 1
+        late = bisect_right(self.starts, now) - 1 > wanted
+        found = wanted
+        while found >= 0 and self.stretches[found].policy is None:
+            found -= 1
+        return found, late, found != wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An immutable snapshot of a service. A handler that began with one is not disturbed by the next.
+
+    In force at a time is the activation with the greatest `effective_from` up to then (of equal ones the later `seq`),
+    of those that no later one voids. Before all of them, the packaged default. Policies of another kind than the packaged
+    one are packs: each has its own slot, and none before its first activation.
+    """
+
+    main: Slot
+    packs: tuple[Slot, ...] = ()
     shadows: tuple[tuple[Activation, Policy], ...] = ()
     beside: Beside | None = None
-    _starts: tuple[datetime, ...] = ()
     _made: dict[tuple[int, bool, bool, tuple[int, ...]], Policy] = field(default_factory=dict, compare=False)
 
     def in_force(self, at: datetime, now: datetime, *, lag: bool) -> Policy:
         """The policy in force at `at`, decided at `now`. It says whether it comes late, and whether to doubt it."""
-        index = bisect_right(self._starts, at) - 1
-        late = bisect_right(self._starts, now) - 1 > index
-        found = max(index, 0)
-        while self.stretches[found].policy is None:  # the first one is packaged, so always there
-            found -= 1
-        lag = lag or found != max(index, 0)
-        shadows = [(s, p) for s, p in self.shadows if s.effective_from <= at and (s.ends_at is None or at < s.ends_at)]
-        key = (found, late, lag, tuple(s.seq for s, _ in shadows))
+        index, late, doubtful = self.main.find(at, now)
+        doubtful = doubtful or any(slot.find(at, now)[2] for slot in self.packs)
+        return self._policy(self.main.stretches[max(index, 0)], at, late, lag or doubtful)
+
+    def packs_in_force(self, at: datetime, now: datetime, *, lag: bool) -> tuple[Policy, ...]:
+        """The same of the packs that are switched on, by policy id."""
+        found = ((slot, *slot.find(at, now)) for slot in self.packs)
+        return tuple(
+            self._policy(slot.stretches[index], at, late, lag or doubtful)
+            for slot, index, late, doubtful in found
+            if index >= 0
+        )
+
+    def _policy(self, stretch: InForce, at: datetime, late: bool, lag: bool) -> Policy:
+        assert stretch.policy is not None
+        shadows = [
+            (shadow, policy)
+            for shadow, policy in self.shadows
+            if policy.kind == stretch.policy.kind
+            and shadow.effective_from <= at
+            and (shadow.ends_at is None or at < shadow.ends_at)
+        ]
+        key = (stretch.activation, late, lag, tuple(shadow.seq for shadow, _ in shadows))
         policy = self._made.get(key)
         if policy is None:
-            policy = self._made[key] = self._policy(found, late, lag, shadows)
+            policy = self._made[key] = self._make(stretch.policy, stretch.activation, late, lag, shadows)
         return policy
 
-    def _policy(self, index: int, late: bool, lag: bool, shadows: list[tuple[Activation, Policy]]) -> Policy:
-        stretch, notice = self.stretches[index], self.beside
-        assert stretch.policy is not None
-        active = replace(stretch.policy, activation=stretch.activation, late=late, lag=lag, beside=None)
+    def _make(
+        self, policy: Policy, activation: int, late: bool, lag: bool, shadows: list[tuple[Activation, Policy]]
+    ) -> Policy:
+        notice = self.beside
+        active = replace(policy, activation=activation, late=late, lag=lag, beside=None)
         if not shadows or notice is None:
             return active
 
         def beside(result: PolicyResult) -> None:
-            for shadow, policy in shadows:
-                notice(shadow, policy, active, result)
+            for shadow, candidate in shadows:
+                notice(shadow, candidate, active, result)
 
         return replace(active, beside=beside)
 
@@ -74,13 +108,22 @@ def line(
     beside: Beside | None = None,
 ) -> Line:
     """The snapshot that these records give. `versions` holds what this process can run."""
-    known = list(activations)
-    valid = standing(known)
-    base = InForce(EVER, 0, packaged)
+    valid = standing(activations)
     active = sorted((a for a in valid if a.mode == "active"), key=lambda a: (a.effective_from, a.seq))
-    stretches = (base, *(InForce(a.effective_from, a.seq, versions.get(version_of(a))) for a in active))
+    slots: dict[str, list[InForce]] = {slot_of(packaged.kind, packaged): [InForce(EVER, 0, packaged)]}
+    for a in active:
+        found = InForce(a.effective_from, a.seq, versions.get(version_of(a)))
+        slots.setdefault(slot_of(packaged.kind, a), []).append(found)
+    main, *packs = (Slot(tuple(each), tuple(s.since for s in each)) for each in slots.values())
     shadows = [(a, versions[version_of(a)]) for a in valid if a.mode == "shadow" and version_of(a) in versions]
-    return Line(stretches, tuple(shadows), beside, tuple(stretch.since for stretch in stretches))
+    return Line(main, tuple(packs), tuple(shadows), beside)
+
+
+def slot_of(main_kind: str, about: Activation | Policy) -> str:
+    """What replaces what: one policy of the service's main kind at a time, whatever its id; of a pack its own versions."""
+    if about.kind == main_kind:
+        return about.kind
+    return f"{about.kind}/{about.policy if isinstance(about, Activation) else about.id}"
 
 
 def standing(activations: Iterable[Activation]) -> list[Activation]:
@@ -91,7 +134,7 @@ def standing(activations: Iterable[Activation]) -> list[Activation]:
 
 
 def in_force_at(activations: Iterable[Activation], at: datetime) -> Activation | None:
-    """The activation that counts at `at`, or None: then it is the packaged default."""
+    """Of the activations of one slot the one that counts at `at`; None: no one."""
     past = [a for a in standing(activations) if a.mode == "active" and a.effective_from <= at]
     return max(past, key=lambda a: (a.effective_from, a.seq), default=None)
 
@@ -109,6 +152,10 @@ class Policies(Protocol):
         command by `now`. Raises NotReady as long as the service does not know."""
         ...
 
+    def packs(self, at: datetime, now: datetime) -> tuple[Policy, ...]:
+        """The policies of other kinds that are switched on then, such as the legal regimes of escalation."""
+        ...
+
     async def caught_up(self) -> None:
         """Ask before a batch of events is decided: returns when every activation that could matter is known."""
         ...
@@ -117,11 +164,14 @@ class Policies(Protocol):
 class Fixed:
     """One policy for all times: for tests and benchmarks."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, policy: Policy, *packs: Policy) -> None:
+        self._policy, self._packs = policy, packs
 
     def in_force(self, at: datetime, now: datetime) -> Policy:
         return self._policy
+
+    def packs(self, at: datetime, now: datetime) -> tuple[Policy, ...]:
+        return self._packs
 
     async def caught_up(self) -> None:
         return

@@ -74,6 +74,12 @@ class Replica:
             raise NotReady("no policy is known yet: neither Kafka nor PostgreSQL has answered")
         return self._line.in_force(at, now, lag=not self.fresh)
 
+    def packs(self, at: datetime, now: datetime) -> tuple[Policy, ...]:
+        """See `line.Policies`."""
+        if self._line is None:
+            raise NotReady("no policy is known yet: neither Kafka nor PostgreSQL has answered")
+        return self._line.packs_in_force(at, now, lag=not self.fresh)
+
     async def caught_up(self) -> None:
         """See `line.Policies`. After WAIT_S it goes on with what is known; then decisions are marked `policy_lag`."""
         if self.fresh:
@@ -182,9 +188,9 @@ class Replica:
         except Exception as error:  # a document that this version of Amends cannot even read
             reason = type(error).__name__
         else:
-            if policy.digest == record.digest and policy.service == self._service:
+            if (policy.digest, policy.service, policy.kind) == (record.digest, self._service, record.kind):
                 return policy
-            reason = "its content is not what its digest and service say"
+            reason = "its content is not what its digest, service and kind say"
         log.error("policy rejected", service=self._service, policy=record.policy, version=record.version, reason=reason)
         return Rejected(policy=record.policy, version=record.version, reason=reason)
 
@@ -206,8 +212,9 @@ class Replica:
     async def _check(self) -> str | None:
         if self._line is None or not (self._ended_at or self._restored):
             return "the policy topics were not read to their end yet (are they there? amends topics create)"
-        due = in_force_at(self._records.of_service(self._service), utc_now())
-        policy = self._line.in_force(utc_now(), utc_now(), lag=False)
+        now = utc_now()
+        wanted = [a for a in self._records.of_service(self._service) if a.kind == self._packaged.kind]
+        due, policy = in_force_at(wanted, now), self._line.in_force(now, now, lag=False)
         if due is not None and due.seq != policy.activation:
             return f"{due.policy} version {due.version} is in force and cannot be run here; deciding by version {policy.version}"
         return None
@@ -222,6 +229,7 @@ class Replica:
         return ReplicaStatus(
             service=self._service, replica=self.name, at=now, started_at=self._started_at, policy=policy.id,
             version=policy.version, digest=policy.digest, activation=policy.activation, fresh=self.fresh,
+            packs=tuple(f"{p.id}/{p.version}" for p in self._line.packs_in_force(now, now, lag=False)),
             loaded={f"{p.id}/{p.version}": p.digest for p in self._compiled.values() if isinstance(p, Policy)},
             rejected=tuple(p for p in self._compiled.values() if isinstance(p, Rejected)), shadows=self._shadows.figures(),
         )  # fmt: skip
@@ -237,7 +245,7 @@ def packaged_activation(
     """
     known, now = records.of_service(packaged.service), utc_now()
     own = [a for a in known if a.packaged]
-    if own and len(own) < len(known):
+    if own and any(a.kind == packaged.kind and a.mode == "active" and not a.packaged for a in known):
         return []
     if any((a.policy, a.version) == (packaged.id, packaged.version) or _later(a, packaged) for a in own):
         return []
@@ -247,15 +255,15 @@ def packaged_activation(
         return []
     by = f"amends {metadata.version('amends')}"
     activation = Activation(
-        service=packaged.service, seq=max((a.seq for a in known), default=0) + 1, policy=packaged.id,
+        service=packaged.service, kind=packaged.kind, seq=max((a.seq for a in known), default=0) + 1, policy=packaged.id,
         version=packaged.version, digest=packaged.digest, effective_from=now if own else EVER, by=(by,),
         reason="packaged with the service", decided_at=now, packaged=True,
     )  # fmt: skip
     if published is not None:
         return [activation]
     version = VersionPublished(
-        policy=packaged.id, version=packaged.version, digest=packaged.digest, service=packaged.service, text=text, by=by,
-        published_at=now,
+        policy=packaged.id, version=packaged.version, digest=packaged.digest, kind=packaged.kind, service=packaged.service,
+        text=text, by=by, published_at=now,
     )  # fmt: skip
     return [version, activation]
 
