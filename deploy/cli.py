@@ -37,8 +37,8 @@ for part in (local, intake, records, escalation, followup, reconcile, operate, r
     epilog="Example: amends policy validate services/escalation/policy/escalation.retail.yaml",
 )
 def policy(context: typer.Context) -> None:
-    """Check, test and try policy documents."""
-    from shared.policy.commands import app as policies  # it loads the language's front end
+    """Check, test, publish and activate policy documents; see what was decided by them."""
+    from deploy.policies import app as policies  # it loads the language's front end
 
     raise typer.Exit(policies(args=context.args, prog_name="amends policy", standalone_mode=False) or 0)
 

@@ -93,7 +93,8 @@ class ShadowFigures(PolicyRecord):
 
 class ReplicaStatus(PolicyRecord):
     """What one process runs. `packs`: further policies in force, as
-    `policy/version`. `loaded`: digests by `policy/version`. `fresh`: it has lately seen the end of the topics."""
+    `policy/version`. `known`: the last activation that it has
+    taken in. `loaded`: digests by `policy/version`. `fresh`: it has lately seen the end of the topics."""
 
     service: Name
     replica: Name
@@ -104,6 +105,7 @@ class ReplicaStatus(PolicyRecord):
     digest: Name
     activation: int
     packs: tuple[str, ...] = ()
+    known: int = 0
     fresh: bool
     loaded: dict[str, str] = Field(default_factory=dict)
     rejected: tuple[Rejected, ...] = ()

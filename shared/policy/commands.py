@@ -21,7 +21,7 @@ from shared.policy.tests_inside import coverage, run_tests
 app = typer.Typer(
     name="policy",
     no_args_is_help=True,
-    help="Check, test and try policy documents.\n\n"
+    help="Check, test, publish and activate policy documents; see what was decided by them.\n\n"
     "Exit codes: 0 done, 1 problems found in the document, 2 wrong use (no such file, facts that are not JSON).",
 )
 
@@ -140,6 +140,30 @@ def _rows(prefix: str, facts: Any) -> list[tuple[str, Fact]]:
         rows.append((prefix + name, fact))
         rows.extend(_rows(f"{prefix}{name}{'[]' if fact.many else ''}.", fact.fields))
     return rows
+
+
+def checked(file: Path, as_json: bool) -> tuple[Policy, str]:
+    """A document that `validate` and `test` both pass, and its text; otherwise the command says why and ends with 1."""
+    text = _text(file)
+    try:
+        policy = load_policy(text, origin=str(file))
+        if found := check(policy, text):
+            raise PolicyRefused(found, origin=str(file), text=text)
+    except PolicyRefused as refused:
+        _refuse(refused, {"published": False}, as_json)
+    outcomes = run_tests(policy)
+    failed = [outcome.name for outcome in outcomes if not outcome.passed]
+    missed = [rule for rule, names in coverage(policy, outcomes).items() if not names]
+    if failed or missed:
+        if as_json:
+            _print_json({"published": False, "failed_tests": failed, "uncovered": missed})
+        for name in failed:
+            typer.echo(f"{file}: test failed: {name}", err=True)
+        for rule in missed:
+            typer.echo(f"{file}: no test hits rule {rule}", err=True)
+        typer.echo(f"{file}: not published; see: amends policy test {file}", err=True)
+        raise typer.Exit(1)
+    return policy, text
 
 
 def _load(file: Path, shape: dict[str, Any], as_json: bool) -> Policy:

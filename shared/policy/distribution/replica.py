@@ -230,6 +230,7 @@ class Replica:
             service=self._service, replica=self.name, at=now, started_at=self._started_at, policy=policy.id,
             version=policy.version, digest=policy.digest, activation=policy.activation, fresh=self.fresh,
             packs=tuple(f"{p.id}/{p.version}" for p in self._line.packs_in_force(now, now, lag=False)),
+            known=max((a.seq for a in self._records.of_service(self._service)), default=0),
             loaded={f"{p.id}/{p.version}": p.digest for p in self._compiled.values() if isinstance(p, Policy)},
             rejected=tuple(p for p in self._compiled.values() if isinstance(p, Rejected)), shadows=self._shadows.figures(),
         )  # fmt: skip

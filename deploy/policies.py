@@ -1,0 +1,11 @@
+"""`amends policy`: documents, their distribution, and what was decided by them. Loads the language's front end."""
+
+from __future__ import annotations
+
+from shared.policy.commands import app
+from shared.policy.distribution import commands, reading
+
+__all__ = ["app"]
+
+for part in (commands, reading):
+    app.add_typer(part.app)
