@@ -14,7 +14,7 @@ from shared.cli import Failed, WrongUse, kafka
 from shared.cli.client import AsJson, Client, Key, Url, print_json
 from shared.clock import utc_now
 from shared.config import KafkaSettings
-from shared.contracts.policies import Activation, VersionPublished
+from shared.contracts.policies import EVER, Activation, VersionPublished
 from shared.policy import commands as documents
 from shared.policy.distribution import actions, topics
 from shared.policy.distribution.actions import Request
@@ -204,7 +204,7 @@ def _tell(written: Records, as_json: bool, behind: Behind | None = None) -> None
 def told(a: Activation) -> str:
     """An activation in a sentence."""
     version, by = f"{a.policy} version {a.version}", " and ".join(a.by)
-    at = f"{a.effective_from:%a %d %b %Y %H:%M:%S} UTC"
+    at = "ever" if a.effective_from == EVER else f"{a.effective_from:%a %d %b %Y %H:%M:%S} UTC"
     match a.mode:
         case "proposed":
             return f"{version} is proposed by {by}; it needs a second person: the same command with another key"
@@ -215,7 +215,7 @@ def told(a: Activation) -> str:
             return f"{a.policy}: ended activations {_numbers(a.voids)} (activation {a.seq}, by {by})"
         case _:
             voids = f"; voids activations {_numbers(a.voids)}" if a.voids else ""
-            return f"{version} is in force from {at} on (activation {a.seq}, by {by}){voids}"
+            return f"{version} counts from {at} on (activation {a.seq}, by {by}){voids}"
 
 
 def _numbers(seqs: Sequence[int]) -> str:
