@@ -55,17 +55,22 @@ def openapi(service: str) -> str:
     """The OpenAPI document of one service."""
     import importlib
     import json
+    import tempfile
 
-    from deploy.local.services import new_id_key
+    from deploy.local.services import new_id_key, own_master_keys
     from shared.config import KafkaSettings, ServiceSettings
     from shared.runtime import Base
     from shared.telemetry.health import Progress
 
     # The real composition root: nothing connects before it runs.
-    settings = ServiceSettings.model_construct(id_key=_Secret(new_id_key()))  # type: ignore[arg-type]
     nothing: Any = None
-    base = Base(service, settings, KafkaSettings.model_construct(), nothing, nothing, Progress(), nothing)
-    built = importlib.import_module(f"services.{service}.app").build(base)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = ServiceSettings.model_construct(
+            id_key=_Secret(new_id_key()),  # type: ignore[arg-type]
+            master_key_file=own_master_keys(Path(folder)),
+        )
+        base = Base(service, settings, KafkaSettings.model_construct(), nothing, nothing, Progress(), nothing)
+        built = importlib.import_module(f"services.{service}.app").build(base)
     return json.dumps(built.app.openapi(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import StartRefused
+from shared.vault import MasterKeys, read_master_keys
 
 T = TypeVar("T", bound=BaseSettings)
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -90,6 +91,11 @@ class ServiceSettings(BaseSettings):
     id_key: Annotated[SecretStr, Field(min_length=64)] = Field(
         description="At least 32 random bytes in hex. Makes complaint and event ids; the same for all services; never rotates."
     )
+    master_key_file: Path | None = Field(
+        None,
+        description="Intake and records: file with the master keys, lines 'NAME 64-hex-digits', the newest first. They wrap "
+        "the keys that deliveries and the ledger's payloads are encrypted with: whoever loses it can read neither.",
+    )
     http_host: str = Field("127.0.0.1", description="Address that the HTTP server listens on.")
     http_port: Port = Field(0, description="Port that the HTTP server listens on; 0 takes a free one and logs it.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
@@ -99,6 +105,12 @@ class ServiceSettings(BaseSettings):
     liveness_window_s: float = Field(60.0, ge=5, description="A loop without progress for this long makes /livez fail.")
     shutdown_s: float = Field(20.0, ge=1, description="Total time for a shutdown; then the process ends as it is.")
     failpoints: str = Field("", description="For fault tests only: see shared/failpoints.py.")
+
+    def master_keys(self) -> MasterKeys:
+        """The master keys; refuses to start without."""
+        if self.master_key_file is None:
+            raise StartRefused("AMENDS_MASTER_KEY_FILE is not set; make one with: echo first $(openssl rand -hex 32)")
+        return read_master_keys(self.master_key_file)
 
     def id_key_bytes(self) -> bytes:
         try:

@@ -28,6 +28,18 @@ def new_id_key() -> str:
     return secrets.token_hex(32)
 
 
+def own_master_keys(folder: Path) -> Path:
+    """The file with the master key of a deployment that keeps its data in `folder`; made when it is not there."""
+    file = folder / "master-keys"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        made = folder / f".master-keys-{secrets.token_hex(4)}"
+        made.touch(mode=0o600)
+        made.write_text(f"first {secrets.token_hex(32)}\n", encoding="utf-8")
+        made.rename(file)
+    return file
+
+
 def new_key(name: str) -> str:
     """A fresh API key, not stored anywhere yet."""
     return mint(name, ())[0]
@@ -40,6 +52,7 @@ class Deployment:
     database_url: str = field(repr=False)
     kafka_bootstrap: str
     id_key: str = field(repr=False)
+    master_key_file: Path
     topic_prefix: str = ""
 
     def environment(self, **more: str) -> dict[str, str]:
@@ -49,6 +62,7 @@ class Deployment:
             "AMENDS_KAFKA_BOOTSTRAP": self.kafka_bootstrap,
             "AMENDS_KAFKA_TOPIC_PREFIX": self.topic_prefix,
             "AMENDS_ID_KEY": self.id_key,
+            "AMENDS_MASTER_KEY_FILE": str(self.master_key_file),
         }
         return plain_environment(**(own | more))
 

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from deploy.local.processes import StartFailed
 from deploy.local.progress import Progress, Step
 from deploy.local.readiness import free_port, run_coroutine
-from deploy.local.services import Deployment, ServiceProcess, new_id_key, new_key
+from deploy.local.services import Deployment, ServiceProcess, new_id_key, new_key, own_master_keys
 from deploy.local.stack import LocalStack
 from deploy.local.supervisor import Supervisor
 from services.records import key_files
@@ -125,7 +125,9 @@ class LocalAmends:
             self._stack.stop()
 
     def _deployment(self) -> Deployment:
-        return Deployment(self.noted["database_url"], self.noted["kafka_bootstrap"], self.noted["id_key"])
+        return Deployment(
+            self.noted["database_url"], self.noted["kafka_bootstrap"], self.noted["id_key"], own_master_keys(self.data)
+        )
 
     def _signing_key(self) -> Path:
         """The key of this stack's ledger: made at the first start, and never again."""

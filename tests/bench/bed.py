@@ -21,6 +21,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.local.processes import Child
 from deploy.local.readiness import free_port
+from deploy.local.services import own_master_keys
 from shared.contracts.topics import FLOWS, PARTITIONS, TABLES
 from shared.http.keys import mint
 from shared.postgres import api_keys
@@ -71,6 +72,7 @@ class Bed:
             "AMENDS_KAFKA_BOOTSTRAP": self.cluster.kafka_bootstrap,
             "AMENDS_KAFKA_TOPIC_PREFIX": self.prefix,
             "AMENDS_ID_KEY": self.id_key.hex(),
+            "AMENDS_MASTER_KEY_FILE": str(own_master_keys(self.folder)),
             "AMENDS_LOG_LEVEL": "warning",
             "PYTHONUNBUFFERED": "1",
         }

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from deploy.local.readiness import run_coroutine
-from deploy.local.services import Deployment, ServiceProcess, new_id_key
+from deploy.local.services import Deployment, ServiceProcess, new_id_key, own_master_keys
 from deploy.local.stack import LocalStack
 
 CONSUMERS = ("escalation", "followup", "records")
@@ -67,7 +67,7 @@ class Fleet:
         self.folder = Path(tempfile.mkdtemp(prefix="logs-", dir=stack.data_dir))
         name = f"f{secrets.token_hex(4)}"
         dsn = urlunsplit(urlsplit(stack.addresses.postgres_dsn)._replace(path=f"/{name}"))
-        self.deployment = Deployment(dsn, stack.addresses.kafka_bootstrap, new_id_key(), f"{name}.")
+        self.deployment = Deployment(dsn, stack.addresses.kafka_bootstrap, new_id_key(), own_master_keys(self.folder), f"{name}.")
         self.replicas: dict[str, Replica] = {}
         self.ends: list[End] = []
         self.key = ""

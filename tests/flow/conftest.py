@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from deploy.local.services import Deployment, ServiceProcess, new_id_key
+from deploy.local.services import Deployment, ServiceProcess, new_id_key, own_master_keys
 from shared.contracts.envelope import SERVICES
 from tests.flow.otlp import Receiver
 from tests.harness.cluster import Cluster, fresh_database
@@ -62,7 +62,7 @@ def running(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
     otlp = Receiver()
     prefix = f"flow-{folder.name}-{time.time_ns()}-"
     with fresh_database(cluster) as dsn:
-        deployment = Deployment(dsn, cluster.kafka_bootstrap, new_id_key(), prefix)
+        deployment = Deployment(dsn, cluster.kafka_bootstrap, new_id_key(), own_master_keys(folder), prefix)
         asyncio.run(deployment.prepare())
         key = asyncio.run(deployment.add_key("shop-eu"))
         environment = deployment.environment(
