@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from deploy import replay
 from shared.policy.commands import app
 from shared.policy.distribution import commands, reading
 
 __all__ = ["app"]
 
-for part in (commands, reading, replay):
+for part in (commands, reading):
     app.add_typer(part.app)

@@ -11,6 +11,7 @@ import typer
 
 from shared.policy import schemas
 from shared.policy.analysis.check import check
+from shared.policy.analysis.proofs import proofs
 from shared.policy.document import load_policy
 from shared.policy.evaluate import Policy
 from shared.policy.facts import Fact
@@ -32,8 +33,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for
 @app.command(
     epilog="Example: amends policy validate services/escalation/policy/escalation.retail.yaml",
 )
-def validate(file: File, as_json: AsJson = False) -> None:
-    """Check a document: form, facts, conditions, outcomes, tests. Every problem is shown with its place."""
+def validate(
+    file: File,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Prove it for every possible complaint, too (needs the extra `prove`).")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a document: form, facts, conditions, outcomes, tests. Every problem is shown with its place.
+
+    With --prove also: rules that nothing can reach, gaps, overlaps, and each invariant, with a complaint that breaks it.
+    """
     text = _text(file)
     try:
         policy = load_policy(text, origin=str(file))
@@ -41,10 +51,31 @@ def validate(file: File, as_json: AsJson = False) -> None:
             raise PolicyRefused(found, origin=str(file), text=text)
     except PolicyRefused as refused:
         _refuse(refused, {"valid": False}, as_json)
+    proved, assumptions = proofs(policy, text) if prove else ([], ())
+    errors = [each.problem for each in proved if each.is_error]
+    warnings = (*policy.warnings, *(each.problem for each in proved if each.is_warning))
     if as_json:
-        _print_json({"valid": True, "errors": [], "warnings": [each.as_json() for each in policy.warnings]})
-        return
-    _show(policy.warnings, text, file, "warning")
+        shown = {
+            "valid": not errors,
+            "errors": [e.as_json() for e in errors],
+            "warnings": [w.as_json() for w in warnings],
+        }
+        also = {"proofs": [each.as_json() for each in proved], "assumptions": list(assumptions)} if prove else {}
+        _print_json(shown | also)
+        raise typer.Exit(1 if errors else 0)
+    _show(warnings, text, file, "warning")
+    _show(tuple(errors), text, file, "error")
+    for each in proved:
+        if each.test is not None and each.finding.kind == "invariant":
+            typer.echo(f"\nas a test of the document:\n{each.test}\n", err=True)
+    for each in proved:
+        if each.finding.result == "proved":
+            typer.echo(f"{file}: proved: {each.finding.message}")
+    if prove:
+        typer.echo(f"assumed: {'; '.join(assumptions)}")
+    if errors:
+        typer.echo(f"{file}: {len(errors)} problem{'' if len(errors) == 1 else 's'}", err=True)
+        raise typer.Exit(1)
     typer.echo(f"{file}: valid ({_title(policy)}, {len(policy.rules.rules)} rules, {policy.digest[:19]})")
 
 

@@ -73,7 +73,7 @@ _SHORT = {"day": "d", "hour": "h", "minute": "m"}
 
 
 def as_test(schema: FactSchema, facts: Mapping[str, Any], name: str, expect: str) -> str:
-    """A test of a document, in YAML, that gives this complaint; `expect` is left for the author to correct."""
+    """A test of a document, in YAML, that gives this complaint. `expect` is YAML, too."""
     given: dict[str, Any] = {}
     for path, value in unusual(schema, facts):
         if value is None:
@@ -89,6 +89,12 @@ def as_test(schema: FactSchema, facts: Mapping[str, Any], name: str, expect: str
     if any(isinstance(value, datetime) for _, value in unusual(schema, facts)):
         given = {"as_of": _plain(facts["as_of"]), **given}
     return f"- name: {_yaml(name)}\n  given: {_yaml(given)}\n  expect: {expect}"
+
+
+def as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts as `amends policy eval` takes them."""
+    plain: dict[str, Any] = _plain(facts)
+    return plain
 
 
 def _span(ago: timedelta) -> str | None:

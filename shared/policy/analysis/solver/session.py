@@ -1,0 +1,132 @@
+"""Questions to the solver about one or two policies over the same symbolic complaint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import z3
+
+from shared.policy.analysis.candidates import constants
+from shared.policy.analysis.solver.decided import Decided, Values, know_words
+from shared.policy.analysis.solver.symbols import Complaint, Path, Words, copy_of
+from shared.policy.evaluate import Policy
+
+TIMEOUT_MS = 10_000
+RETRIES = 8
+Facts = dict[str, Any]
+
+
+class Undecided(Exception):
+    """The solver gave up in its time."""
+
+
+class Session:
+    """One symbolic complaint and what each policy decides for it.
+
+    `entries`: how many earlier complaints it has at most; None leaves what is said about them open, for proofs.
+    """
+
+    def __init__(self, policies: Sequence[Policy], entries: int | None) -> None:
+        self.complaint = Complaint(policies[0].schema, Words(), entries)
+        know_words(self.complaint, policies)
+        self._values = Values()
+        self._policies = policies
+        self.decided = [Decided(policy, self.complaint, self._values) for policy in policies]
+
+    def beside(self, own: Path) -> tuple[Complaint, Decided]:
+        """Another complaint that differs from the first in one fact only, and the first policy's decision."""
+        other = copy_of(self.complaint, [own])
+        return other, Decided(self._policies[0], other, self._values)
+
+    def model(self, *conditions: Any) -> Any | None:
+        """A model of the conditions; None if there is none. Raises Undecided."""
+        solver = self._solver(conditions)
+        return solver.model() if _satisfied(solver) else None
+
+    def plain_model(self, *conditions: Any, also: Sequence[Complaint] = ()) -> Any | None:
+        """A model in which as many facts as possible are as in a neutral complaint."""
+        solver = self._solver(conditions)
+        if not _satisfied(solver):
+            return None
+        for usual in [each for complaint in (self.complaint, *also) for each in complaint.neutral()]:
+            solver.push()
+            solver.add(usual)
+            if solver.check() != z3.sat:
+                solver.pop()
+        assert solver.check() == z3.sat
+        return solver.model()
+
+    def blame(self, condition: Any, suspects: Sequence[Any]) -> list[int]:
+        """Of suspects that together exclude the condition, few that are enough."""
+        solver = self._solver([condition])
+        marks = [z3.Bool(f"suspect {index}") for index in range(len(suspects))]
+        for mark, suspect in zip(marks, suspects, strict=True):
+            solver.add(z3.Implies(mark, suspect))
+        kept = list(range(len(suspects)))
+        for index in list(kept):
+            without = [each for each in kept if each != index]
+            if solver.check([marks[each] for each in without]) == z3.unsat:
+                kept = without
+        return kept
+
+    def _solver(self, conditions: Sequence[Any]) -> Any:
+        solver = z3.Solver()
+        solver.set("timeout", TIMEOUT_MS)
+        solver.add(*self.complaint.constraints, *conditions)
+        return solver
+
+
+def _satisfied(solver: Any) -> bool:
+    answer = solver.check()
+    if answer == z3.unknown:
+        raise Undecided(f"the solver gave up: {solver.reason_unknown()}")
+    return bool(answer == z3.sat)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`proved`: no complaint does it. `found`: `facts` do it, the evaluator says so too. `unknown`: neither, and `why`."""
+
+    status: Literal["proved", "found", "unknown"]
+    facts: Facts | None = None
+    why: str = ""
+
+
+Question = Callable[[Session], Any]
+
+
+class Sessions:
+    """The two views of the same policies: one for proofs, one for complaints that can be shown."""
+
+    def __init__(self, policies: Sequence[Policy]) -> None:
+        numbers = constants([t for p in policies for t in (*p.trees.conditions, *p.trees.variables.values())]).numbers
+        small = [number for number in numbers if 0 < number <= 5]
+        self.proof = Session(policies, None)
+        self.witness = Session(policies, max(small, default=1) + 1)
+
+    def ask(self, question: Question, confirmed: Callable[[Facts], bool]) -> Answer:
+        """Whether some complaint satisfies what `question` makes of a session; `confirmed` asks the evaluator."""
+        try:
+            if self.proof.model(question(self.proof)) is None:
+                return Answer("proved")
+            for facts in self._candidates(question(self.witness)):
+                if confirmed(facts):
+                    return Answer("found", facts)
+        except Undecided as undecided:
+            return Answer("unknown", why=str(undecided))
+        return Answer(
+            "unknown",
+            why="the solver's complaints are not confirmed by the evaluator: it reads what the proof leaves open",
+        )
+
+    def _candidates(self, condition: Any) -> Iterator[Facts]:
+        excluded: list[Any] = []
+        for _ in range(RETRIES):
+            model = self.witness.plain_model(condition, *excluded)
+            if model is None:
+                return
+            yield self.witness.complaint.concrete(model)
+            values = [value for value in self.witness.complaint.values.values() if z3.is_expr(value)]
+            excluded.append(z3.Or([value != model.eval(value, model_completion=True) for value in values]))
