@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from deploy import replay
 from shared.policy.commands import app
 from shared.policy.distribution import commands, reading
 
 __all__ = ["app"]
 
-for part in (commands, reading):
+for part in (commands, reading, replay):
     app.add_typer(part.app)
