@@ -14,6 +14,7 @@ from services.records.tree import merkle, note, tiles
 from services.records.tree.audit import Audit, Finding, between, exact
 from services.records.tree.checkpoint import Head
 from services.records.tree_store import Conn
+from shared.contracts.codes import EVENT_CODES, UNKNOWN
 
 # `same`: the columns repeat what the leaf says (ids; occurred and recorded in microseconds since 1970).
 ROWS = """
@@ -67,8 +68,16 @@ async def audit(
     found = running.finish(lambda level, number, width: upper[level, number])
     if size > head.size and heads:
         notes = [*notes, f"{size - head.size} records are newer than the last checkpoint"]
-    first = min([*([found] if found else []), *findings], key=lambda each: (each.start, each.index is None), default=None)
-    return report(head, first, notes)
+    return report(head, _first(found, findings), notes)
+
+
+def _first(tree: Finding | None, rows: Sequence[Finding]) -> Finding | None:
+    """The first of all. A row that contradicts what stands beside it is named rather than the range it lies in."""
+    named = min((each for each in rows if each.index is not None), key=lambda each: each.start, default=None)
+    if tree is None or named is None:
+        return tree or named
+    inside = tree.index is None and tree.start <= named.start < tree.end
+    return named if inside or named.start <= tree.start else tree
 
 
 async def _rows(conn: Conn, size: int, signed: int, running: Audit, tell: Tell) -> list[Finding]:
@@ -117,6 +126,8 @@ def _problem(row: Any, hashed: bytes) -> str:
         return "its payload is missing"
     if not hmac.compare_digest(hmac.digest(row["salt"], payload, "sha256"), row["leaf"][_COMMITMENT:]):
         return "the payload or its salt was changed: they do not give the leaf's commitment"
+    if int.from_bytes(row["leaf"][36:38], "big") not in (UNKNOWN, EVENT_CODES.get(row["event_type"])):
+        return "the leaf names another type of event than the payload"
     if not _repeats(row, payload):
         return "its columns do not repeat what its payload says (type, service, sequence)"
     return ""

@@ -80,8 +80,9 @@ def audit(folder: Path, keys: Sequence[note.Verifier], known: Sequence[Head] = (
         return refused(str(error), text)
     files = _Files(folder)
     earlier, notes, forged = _earlier(folder, keys, head)
+    forged = forged or _foreign_key(folder, text)
     if forged:
-        return report(head, Finding(0, head.size, forged))
+        return report(head, Finding(0, head.size, forged), notes)
     running = Audit(head, [*earlier, *known])
     oddities: list[Finding] = []
     back_dated = BackDated()
@@ -190,16 +191,29 @@ def _earlier(folder: Path, keys: Sequence[note.Verifier], head: Head) -> tuple[l
             text = path.read_bytes()[: note.MAX_NOTE].decode()
             signed = note.parse(text)
             each = Head.parse(signed.text)
+            if each.origin != head.origin or str(each.size) != path.name:
+                raise note.BadNote("it is the checkpoint of another log or size")
             if not note.trusted(signed, [key for key in keys if key.name == each.origin]):
                 unknown += 1
                 continue
         except (UnicodeDecodeError, note.BadNote) as error:
             return [], [], f"{EARLIER}/{path.name}: {error if isinstance(error, note.BadNote) else 'it is no text'}"
-        if each.origin != head.origin or str(each.size) != path.name:
-            return [], [], f"{EARLIER}/{path.name} is the checkpoint of another log or size"
         found.append(each)
     notes = [f"{unknown} earlier checkpoints are signed by keys that were not given"] if unknown else []
     return found, notes, ""
+
+
+def _foreign_key(folder: Path, text: str) -> str:
+    """Why the key that lies in the folder is not one that signed the checkpoint; empty when it is, or there is none."""
+    try:
+        keys = read_keys((folder / VKEY).read_text(encoding="utf-8"))
+        if note.trusted(note.parse(text), keys):
+            return ""
+    except FileNotFoundError:
+        return ""
+    except (note.BadNote, UnicodeDecodeError):
+        pass
+    return f"{VKEY} in the folder is not the key that signed the checkpoint"
 
 
 class Writer:

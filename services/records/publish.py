@@ -22,7 +22,7 @@ from shared import failpoints
 from shared.contracts import ids
 from shared.contracts.decision import Decision
 from shared.contracts.records import CheckpointSigned
-from shared.errors import AmendsError
+from shared.errors import AmendsError, Conflict
 from shared.postgres.inputs import Input, Inputs, Work
 from shared.postgres.pool import Connection, Pool, connection
 from shared.postgres.saves import Saves
@@ -114,13 +114,18 @@ class Publisher:
         subject = log_id(self._id_key, head.origin)
         event = CheckpointSigned(origin=head.origin, size=head.size, root=checkpoint.encode(head.root), checkpoint=text)
 
-        async def take(conn: Connection) -> Inputs:
+        async def published(conn: Connection) -> bool:
             last = await tree_store.last_checkpoint(conn)
-            if last is not None and (last.size > head.size or _covers(last, head.size, signer)):
+            return last is not None and (last.size > head.size or _covers(last, head.size, signer))
+
+        async def take(conn: Connection) -> Inputs:
+            if await published(conn):
                 return []
             return [Input("command", subject, event, f"checkpoint/{head.size}", None, "checkpoint", str(subject))]
 
         async def also(conn: Connection, _: Work[RecordState]) -> None:
+            if await published(conn):  # between our look and the lock on the log's row, which we hold now
+                raise Conflict("another replica has published the checkpoint")
             await tree_store.add_checkpoint(conn, head, text, [key.vkey for key in signer.verifiers])
 
         await self._saves.act(take, also=also, decide=announce)

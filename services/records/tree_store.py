@@ -123,7 +123,7 @@ async def _integrate_leaves(conn: Conn, there: int) -> bool:
         raise LedgerDamaged(f"the ledger is damaged: row {first + len(rows)} is missing; run: amends records verify")
     hashes = [row["leaf_hash"] for row in rows]
     await _add(conn, 0, first // tiles.WIDTH, hashes)
-    await failpoints.reach("ledger.integrate")
+    await failpoints.reach("ledger.tiles")
     return True
 
 
