@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
-from shared.calendar import durations
-from shared.calendar.durations import zone_info
+from shared.calendar import case_file, clock, durations
+from shared.calendar.calendar import Calendar
+from shared.calendar.zones import to_instant, to_seconds, zone_info
 from shared.policy.problems import did_you_mean
 from shared.policy.targets import Target
 
@@ -56,6 +59,7 @@ CALENDAR_SCHEMA: dict[str, Any] = {
     ],
 }
 MAX_FRAMES, MAX_HOLIDAYS = 10, 1_000
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class CalendarRefused(ValueError):
@@ -95,6 +99,11 @@ def read_calendar(value: Any) -> dict[str, Any]:
         if not isinstance(country, str) or not _COUNTRY.fullmatch(country):
             raise CalendarRefused(f"'{str(country)[:20]}' is not a country such as GB, GB-ENG or US", "country")
         read["country"] = country
+    try:
+        _calendar(json.dumps(read, sort_keys=True))
+    except case_file.CaseRefused as refused:
+        message = str(refused)
+        raise CalendarRefused(message, "country" if message.startswith("calendar.country") else "weekly") from None
     return read
 
 
@@ -150,7 +159,14 @@ def _holidays(value: Any) -> list[str]:
 
 
 def due_at(calendar: Mapping[str, Any], start: datetime, target: Target) -> datetime:
-    """When a target that began at the aware `start` is due by the calendar; in UTC."""
+    """When a target that began at the aware `start` is due by the calendar; in UTC. Never: the end of all times."""
     if not target.business:
         return durations.add(start, durations.parse(str(target)), calendar["zone"])
-    return start + timedelta(seconds=target.nominal_s)  # until business calendars are here
+    found = _calendar(json.dumps(calendar, sort_keys=True))
+    due = clock.due_at(found, to_seconds(start), durations.read(str(target)), [])
+    return NEVER if due is None else to_instant(due)
+
+
+@lru_cache(maxsize=64)
+def _calendar(text: str) -> Calendar:
+    return case_file.read_calendar(json.loads(text), "calendar")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from operator import gt, lt
 from typing import Any, Literal
 
+from shared.policy.calendars import NEVER
 from shared.policy.outcomes import Outcome, money
 from shared.policy.targets import Target
 from shared.policy.targets import parse as parse_target
 
 # The instant at which a target is due, for the complaint that is being decided.
 Due = Callable[[Target], datetime]
-NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

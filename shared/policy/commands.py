@@ -26,6 +26,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 1 problems found in the document, 2 wrong use (no such file, facts that are not JSON).",
 )
 
+PACKS = sorted((Path(__file__).parent / "packs").glob("*.yaml"))
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A policy document (YAML).", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
 
@@ -163,6 +164,20 @@ def schema(
         typer.echo(f"  {path:<42} {fact.as_json()['type']:<16} {fact.doc}{' May be missing.' if fact.optional else ''}")
         if fact.values:
             typer.echo(f"  {'':<42} {'':<16} {', '.join(fact.values)}{', ...' if fact.open else ''}")
+
+
+@app.command(epilog="Example: amends policy packs --json")
+def packs(as_json: AsJson = False) -> None:
+    """List the packs that come with Amends: legal regimes whose clocks run beside the service's own."""
+    found = [load_policy(each.read_text(encoding="utf-8"), origin=each.name) for each in PACKS]
+    if as_json:
+        rows = [(policy, str(each)) for policy, each in zip(found, PACKS, strict=True)]
+        _print_json({"packs": [{"id": p.id, "version": p.version, "digest": p.digest, "file": f} for p, f in rows]})
+        return
+    for policy, file in zip(found, PACKS, strict=True):
+        typer.echo(f"{_title(policy)}: {policy.document.metadata.reason}\n  {file}")
+        for name, kind in policy.document.spec.clocks.items():
+            typer.echo(f"  {name:<24} {kind.title}{f' ({kind.law})' if kind.law else ''}")
 
 
 def _rows(prefix: str, facts: Any) -> list[tuple[str, Fact]]:

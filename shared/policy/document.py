@@ -231,7 +231,7 @@ class _Loading:
     def _tests(self) -> None:
         ids = [rule.id for rule in self._spec.rules]
         for index, test in enumerate(self._spec.tests):
-            for path, message in check_test(test, self.facts, self.kind, ids):
+            for path, message in check_test(test, self.facts, self.kind, ids, self._spec.clocks):
                 self._report(("spec", "tests", index, *path), message)
 
     def _compiled(self, trees: Sequence[Tree], thens: list[dict[str, Any]], default: dict[str, Any]) -> evaluate.Rules:

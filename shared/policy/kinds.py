@@ -43,7 +43,7 @@ KINDS: dict[str, Kind] = {
     "RegimePolicy": Kind(
         "escalation",
         {
-            "clocks": Outcome("clocks", "The legal clocks that run: the soonest of each wins.", required=True),
+            "clocks": Outcome("clocks", "The legal clocks that run: the soonest of each wins."),
             "enclose": Outcome("words", "What the final response must enclose."),
         },
         "The clocks of a legal regime. They run beside those of the escalation policy, and several regimes at once.",

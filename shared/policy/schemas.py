@@ -113,7 +113,11 @@ _COMPLAINT_4 = {
     "lapsed_handoffs": _count("Hand-offs that nobody accepted in time, since the last that was accepted."),
     "reopened": _count("How often it was reopened."),
     "remedy": Fact(
-        "string", "What was given to put it right; missing while nothing was.", optional=True, open=True, values=REMEDIES
+        "string",
+        "What was given to put it right; missing while nothing was.",
+        optional=True,
+        open=True,
+        values=REMEDIES,
     ),
     "extensions": _set("Extensions of legal limits that a person recorded with a reason, by name.", open=True),
 }

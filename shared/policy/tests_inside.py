@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.calendar import durations
+from shared.policy import targets
+from shared.policy.calendars import due_at
 from shared.policy.evaluate import Policy
 from shared.policy.facts import Fact, FactSchema
 from shared.policy.facts_json import FactsRefused, read_value
@@ -64,6 +66,8 @@ def _run(policy: Policy, test: Test) -> TestOutcome:
         elif name == "degraded":
             if expected != result.degraded:
                 differences.append((name, expected, result.degraded))
+        elif name == "due":
+            differences.extend(_due_differences(policy, facts, result.outcome, expected))
         else:
             wanted = policy.outcomes[name].read(expected)
             if not _same(wanted, result.outcome.get(name)):
@@ -73,6 +77,34 @@ def _run(policy: Policy, test: Test) -> TestOutcome:
     return TestOutcome(test.name, not differences, result.rules, result.outcome, tuple(differences), result.degraded)
 
 
+def _due_differences(
+    policy: Policy, facts: Mapping[str, Any], outcome: Mapping[str, Any], expected: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    """What of `due: {clock: time}` is decided otherwise."""
+    for name, time in expected.items():
+        decided = due_of(policy, facts, outcome, name)
+        if decided != _instant(time):
+            yield f"due.{name}", time, None if decided is None else decided.isoformat().replace("+00:00", "Z")
+
+
+def due_of(policy: Policy, facts: Mapping[str, Any], outcome: Mapping[str, Any], name: str) -> datetime | None:
+    """When the duration or clock `name` of an outcome is due; None if it is not set, or has not begun."""
+    target = outcome.get("clocks", {}).get(name) or outcome.get(name)
+    kind = policy.document.spec.clocks.get(name)
+    complaint = facts["complaint"]
+    start = complaint.get("resolved_at") if kind and kind.counts_from == "resolved" else complaint["received_at"]
+    return None if target is None or start is None else due_at(policy.calendar, start, targets.parse(target))
+
+
+def _instant(value: Any) -> datetime | None:
+    """A time with its zone, or None."""
+    try:
+        instant = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return instant if instant.tzinfo is not None else None
+
+
 def _same(wanted: Any, decided: Any) -> bool:
     """Equal; the order of words means nothing."""
     if isinstance(wanted, list) and isinstance(decided, list):
@@ -80,7 +112,23 @@ def _same(wanted: Any, decided: Any) -> bool:
     return bool(wanted == decided)
 
 
-def check_test(test: Test, schema: FactSchema, kind: Kind, rules: list[str]) -> Iterator[Fault]:
+def _check_due(expected: Any, kind: Kind, clocks: Iterable[str]) -> Iterator[Fault]:
+    known = [*(name for name, outcome in kind.outcomes.items() if outcome.kind == "duration"), *clocks]
+    if not isinstance(expected, dict):
+        yield ("expect", "due"), "due must hold clocks and times, such as {final_response_within: 2026-03-02T17:30:00Z}"
+        return
+    for name, time in expected.items():
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; known: {', '.join(known)}"
+            yield ("expect", "due", name), f"'{name}' is not a clock of this document{hint}"
+        elif _instant(time) is None:
+            yield (
+                ("expect", "due", name),
+                f"'{str(time)[:40]}' is not a time with its zone, such as 2026-03-02T17:30:00Z",
+            )
+
+
+def check_test(test: Test, schema: FactSchema, kind: Kind, rules: list[str], clocks: Iterable[str]) -> Iterator[Fault]:
     """(path inside the test, message) for what the test names wrongly."""
     _, faults = given_facts(test.given, schema)
     yield from ((("given", *path), message) for path, message in faults)
@@ -95,8 +143,10 @@ def check_test(test: Test, schema: FactSchema, kind: Kind, rules: list[str]) -> 
         elif name == "degraded":
             if not isinstance(expected, bool):
                 yield path, "degraded must be true or false"
+        elif name == "due":
+            yield from _check_due(expected, kind, clocks)
         elif name not in kind.outcomes:
-            known = [*kind.outcomes, "rules", "degraded"]
+            known = [*kind.outcomes, "rules", "degraded", "due"]
             yield path, f"'{name}' cannot be expected{did_you_mean(name, known) or '; known: ' + ', '.join(known)}"
         else:
             try:

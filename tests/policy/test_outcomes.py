@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
+from shared.policy.tests_inside import run_tests
 from tests.policy.documents import facts, load, marked, problems, text
 
 CATALOGUE = """
@@ -87,3 +90,40 @@ def test_what_was_added_to_the_facts_later_may_be_missing_from_old_ones() -> Non
     assert policy.decide(facts()).rules == ()
     assert not policy.decide(facts()).degraded
     assert policy.decide(facts(missed_clocks=["acknowledge"])).rules == ("A",)
+
+
+UNLIKE = """
+- {id: A, when: complaint.severity > 1, then: {acknowledge_within: 30h, clocks: {callback: 5bd}}}
+- {id: B, when: complaint.severity > 2, then: {acknowledge_within: 1bd, clocks: {callback: 6d}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("received_at", "acknowledge", "callback"),
+    [
+        # Monday noon: 30 h end on Tuesday at 18:00, the business day ends there at 17:30; 5bd are next Monday, 6d Sunday.
+        ("2026-03-02T12:00:00+00:00", "1bd", "6d"),
+        # Friday noon: 30 h end on Saturday, the next business day is Monday. 5bd are Friday 17:30, 6d Thursday.
+        ("2026-03-06T12:00:00+00:00", "30h", "6d"),
+        # Sunday: day 0 is Monday, so 1bd is Tuesday evening. 30 h end on Monday.
+        ("2026-03-01T12:00:00+00:00", "30h", "6d"),
+    ],
+)
+def test_unlike_units_compare_by_when_they_are_due(received_at: str, acknowledge: str, callback: str) -> None:
+    policy = load(UNLIKE, rest=f"{CATALOGUE}\naggregate: {{acknowledge_within: MIN}}")
+    outcome = policy.decide(facts(severity=3, received_at=datetime.fromisoformat(received_at))).outcome
+    assert (outcome["acknowledge_within"], outcome["clocks"]["callback"]) == (acknowledge, callback)
+
+
+def test_a_test_of_a_document_can_name_the_date() -> None:
+    test = (
+        "tests: [{name: t, given: {complaint: {severity: 2, received_at: 2026-04-02T10:00:00Z}}, expect: {due: {%s}}}]"
+    )
+    rest = f"{CATALOGUE}\naggregate: {{acknowledge_within: MIN}}\n"
+    right = load(UNLIKE, rest=rest + test % 'callback: "2026-04-13T17:30:00+01:00"')  # over Easter
+    assert [outcome.passed for outcome in run_tests(right)] == [True]
+    wrong = load(UNLIKE, rest=rest + test % "callback: 2026-04-13T17:30:00Z")
+    differences = [("due.callback", "2026-04-13T17:30:00Z", "2026-04-13T16:30:00Z")]
+    assert [list(outcome.differences) for outcome in run_tests(wrong)] == [differences]
+    found = problems(text(UNLIKE, rest=rest + test % "calback: tomorrow"))
+    assert "did you mean 'callback'?" in found[0].message

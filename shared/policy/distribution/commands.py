@@ -23,7 +23,9 @@ from shared.policy.document import load_policy
 
 app = typer.Typer()
 
-Id = Annotated[str, typer.Argument(metavar="POLICY", help="The policy's id, such as escalation.retail.", show_default=False)]
+Id = Annotated[
+    str, typer.Argument(metavar="POLICY", help="The policy's id, such as escalation.retail.", show_default=False)
+]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the change.", show_default=False)]
 Records = Sequence[VersionPublished | Activation]
 
@@ -54,7 +56,9 @@ def activate(
     policy: Id,
     version: Annotated[int, typer.Argument(metavar="VERSION", help="A published version.", show_default=False)],
     reason: Reason,
-    at: Annotated[str | None, typer.Option(help="In force from then on (ISO time with a zone); default: in 10 s.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="In force from then on (ISO time with a zone); default: in 10 s.")
+    ] = None,
     in_the_past: Annotated[
         bool, typer.Option("--in-the-past", help="--at may be past: it counts for what is not decided yet.")
     ] = False,
@@ -62,10 +66,12 @@ def activate(
         bool, typer.Option("--shadow", help="Only evaluate it beside the one in force, and record the differences.")
     ] = False,
     for_: Annotated[
-        str | None, typer.Option("--for", metavar="DURATION", help="How long to shadow, such as 7d; default: the document's.")
+        str | None,
+        typer.Option("--for", metavar="DURATION", help="How long to shadow, such as 7d; default: the document's."),
     ] = None,
     override: Annotated[
-        str | None, typer.Option(metavar="WHY", help="Activate although a guardrail is breached, and why. It is recorded.")
+        str | None,
+        typer.Option(metavar="WHY", help="Activate although a guardrail is breached, and why. It is recorded."),
     ] = None,
     url: Url = None,
     key: Key = None,
@@ -101,7 +107,9 @@ def activate(
 def rollback(
     policy: Id,
     reason: Reason,
-    to: Annotated[int | None, typer.Option(metavar="VERSION", help="Back to this one; default: the one before.")] = None,
+    to: Annotated[
+        int | None, typer.Option(metavar="VERSION", help="Back to this one; default: the one before.")
+    ] = None,
     shadow: Annotated[bool, typer.Option("--shadow", help="End the policy's shadow instead.")] = False,
     url: Url = None,
     key: Key = None,
@@ -165,9 +173,7 @@ def _check_replicas(where: KafkaSettings, version: VersionPublished) -> None:
 
 
 def _rejected(status: Any, version: VersionPublished) -> str | None:
-    return next(
-        (r.reason for r in status.rejected if (r.policy, r.version) == (version.policy, version.version)), None
-    )
+    return next((r.reason for r in status.rejected if (r.policy, r.version) == (version.policy, version.version)), None)
 
 
 def _instant(text: str | None) -> datetime | None:
@@ -220,4 +226,3 @@ def told(a: Activation) -> str:
 
 def _numbers(seqs: Sequence[int]) -> str:
     return ", ".join(map(str, seqs))
-

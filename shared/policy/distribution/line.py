@@ -12,7 +12,9 @@ from shared.contracts.policies import EVER, Activation
 from shared.policy.evaluate import Policy, PolicyResult
 
 VersionKey = tuple[str, int, str]  # policy, version, digest
-Beside = Callable[[Activation, Policy, Policy, PolicyResult], None]  # shadow, its policy, the policy in force, its result
+Beside = Callable[
+    [Activation, Policy, Policy, PolicyResult], None
+]  # shadow, its policy, the policy in force, its result
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,9 @@ def list_policies(as_json: AsJson = False) -> None:
         return
     for row in rows:
         state = f"version {row['in_force']} since {_day(row['since'])}" if row["in_force"] else "not in force"
-        others = [f"{name} {', '.join(map(str, row[name]))}" for name in ("scheduled", "proposed", "shadow") if row[name]]
+        others = [
+            f"{name} {', '.join(map(str, row[name]))}" for name in ("scheduled", "proposed", "shadow") if row[name]
+        ]
         versions = f"{len(row['versions'])} version{'s' if len(row['versions']) > 1 else ''}"
         typer.echo(f"{row['service']:<11} {row['policy']:<28} {'; '.join([state, *others])} ({versions})")
     if not rows:
@@ -74,7 +76,9 @@ def show(
     for each in shadows:
         typer.echo(_shadow_line(each))
         for example in each["examples"][:3]:
-            typer.echo(f"           {example['active']['outcome']} -> {example['shadow']['outcome']}  from {example['inputs']}")
+            typer.echo(
+                f"           {example['active']['outcome']} -> {example['shadow']['outcome']}  from {example['inputs']}"
+            )
 
 
 @app.command(epilog="Example: amends policy status --json")

@@ -111,7 +111,9 @@ class Replica:
             try:
                 kept = await store.load(self._pool)
             except Exception as error:
-                log.warning("cannot read the policies kept in PostgreSQL", service=self._service, error=type(error).__name__)
+                log.warning(
+                    "cannot read the policies kept in PostgreSQL", service=self._service, error=type(error).__name__
+                )
                 await asyncio.sleep(RETRY_S)
                 continue
             if self._ended_at is None:
@@ -144,7 +146,11 @@ class Replica:
     async def _take_in(self, records: Sequence[tuple[str, str, bytes | None]], ended_at: float | None) -> None:
         for topic, key, value in records:
             record = self._records.add(topic, key, value)
-            if value is not None and isinstance(record, VersionPublished | Activation) and record.service == self._service:
+            if (
+                value is not None
+                and isinstance(record, VersionPublished | Activation)
+                and record.service == self._service
+            ):
                 self._unsaved.append((topic, key, value))
         if self._unsaved:
             await self._keep()
@@ -160,7 +166,9 @@ class Replica:
             await store.save(self._pool, self._unsaved)
             self._unsaved.clear()
         except Exception as error:
-            log.warning("policies not kept in PostgreSQL, trying again", service=self._service, error=type(error).__name__)
+            log.warning(
+                "policies not kept in PostgreSQL, trying again", service=self._service, error=type(error).__name__
+            )
 
     async def _swap(self) -> None:
         """Compile what is new aside (in a thread: a large document takes a while), then exchange the snapshot."""
@@ -236,9 +244,7 @@ class Replica:
         )  # fmt: skip
 
 
-def packaged_activation(
-    packaged: Policy, text: str, records: topics.Records
-) -> list[VersionPublished | Activation]:
+def packaged_activation(packaged: Policy, text: str, records: topics.Records) -> list[VersionPublished | Activation]:
     """What a service records of its packaged default: nothing if it is there, or if people have chosen another one.
 
     The first one counts since ever, so that no time is without a policy; one that a later release brings, from now on, as
@@ -252,7 +258,9 @@ def packaged_activation(
         return []
     published = records.versions.get(f"{packaged.id}/{packaged.version}")
     if published is not None and published.digest != packaged.digest:
-        log.warning("the packaged policy differs from the published one of its version; that one counts", policy=packaged.id)
+        log.warning(
+            "the packaged policy differs from the published one of its version; that one counts", policy=packaged.id
+        )
         return []
     by = f"amends {metadata.version('amends')}"
     activation = Activation(

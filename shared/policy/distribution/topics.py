@@ -134,9 +134,7 @@ class Reader:
         return time.monotonic() - age_s
 
 
-async def read_all(
-    kafka: KafkaSettings, topics: Sequence[str] = (POLICY_VERSIONS, POLICY_ACTIVATIONS)
-) -> Records:
+async def read_all(kafka: KafkaSettings, topics: Sequence[str] = (POLICY_VERSIONS, POLICY_ACTIVATIONS)) -> Records:
     """Everything that the topics hold now. Raises TopicsNotRead."""
     records = Records()
     try:

@@ -111,14 +111,20 @@ class Sessions:
         try:
             if self.proof.model(question(self.proof)) is None:
                 return Answer("proved")
+            tried = 0
             for facts in self._candidates(question(self.witness)):
                 if confirmed(facts):
                     return Answer("found", facts)
+                tried += 1
         except Undecided as undecided:
             return Answer("unknown", why=str(undecided))
+        if tried:
+            return Answer(
+                "unknown", why=f"{tried} complaints of the solver were tried, and the evaluator confirms none"
+            )
+        most = self.witness.complaint.entries
         return Answer(
-            "unknown",
-            why="the solver's complaints are not confirmed by the evaluator: it reads what the proof leaves open",
+            "unknown", why=f"no complaint with up to {most} earlier ones does it, but longer lists are left open"
         )
 
     def _candidates(self, condition: Any) -> Iterator[Facts]:
