@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
-from services.intake import api
+from services.intake import api, hooks, sources
 from services.intake.domain import IntakeState
 from services.intake.handlers import SERVICE, Handlers
+from services.intake.sources import SourceRecord, Sources
 from services.intake.store import REQUEUE, submission_counts
 from shared.http.app import make_app
 from shared.http.operations import operations
+from shared.postgres.pool import connection
 from shared.runtime import Base, Parts, run
 
 
 def build(base: Base) -> Parts:
     """Wire the parts together; nothing connects yet."""
-    handlers = Handlers(base.pool, base.settings.id_key_bytes(), base.progress)
+    keys = base.settings.master_keys()
+
+    async def load() -> Sequence[SourceRecord]:
+        async with connection(base.pool) as conn:
+            return await sources.load(conn, keys)
+
+    known = Sources(load)
+    handlers = Handlers(base.pool, base.settings.id_key_bytes(), base.progress, known)
     handlers.saves = base.saves(IntakeState, handlers.decide, handlers.settle)
     app = make_app("Amends intake", service=SERVICE, progress=base.progress)
     api.add_routes(app, handlers, base.keys)
+    hooks.add_routes(app, handlers, known)
     app.include_router(
         operations(SERVICE, handlers.saves, base.pool, base.keys, requeue=REQUEUE, count=submission_counts)
     )

@@ -8,13 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from shared.cli import Failed, WrongUse, keys
+from services.intake.source_commands import sources
+from shared.cli import Failed, WrongUse
 from shared.cli.client import AsJson, Client, Key, Url, print_json
-from shared.cli.database import DatabaseUrl, address
 
-SERVICE, SCOPE = "intake", "intake:write"
+SERVICE = "intake"
 app = typer.Typer()
-sources = typer.Typer(no_args_is_help=True, help="Who may send complaints: each source has a name and a key.")
 app.add_typer(sources, name="sources")
 intake = typer.Typer(no_args_is_help=True, help="Try what intake reads, draft mappings, read again what it could not.")
 app.add_typer(intake, name="intake")
@@ -52,29 +51,6 @@ def _media_type(body: bytes) -> str:
     except orjson.JSONDecodeError:
         return "application/x-ndjson"
     return "application/json"
-
-
-@sources.command("add", epilog="Example: amends sources add zendesk-uk")
-def add_source(
-    name: Annotated[str, typer.Argument(help="Its name: part of every complaint's identity, so choose it to stay.")],
-    days: Annotated[int | None, typer.Option(min=1, help="The key expires after so many days.")] = None,
-    database_url: DatabaseUrl = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make a source and show its key, this once."""
-    keys.add(address(database_url), name, {SERVICE: [SCOPE]}, days, as_json)
-
-
-@sources.command("list", epilog="Example: amends sources list --json")
-def list_sources(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
-    """Show the sources."""
-    keys.show(address(database_url), [SERVICE], as_json)
-
-
-@sources.command("disable", epilog="Example: amends sources disable zendesk-uk")
-def disable_source(name: Annotated[str, typer.Argument(help="Its name.")], database_url: DatabaseUrl = None) -> None:
-    """End a source's key. What it has sent stays."""
-    keys.disable(address(database_url), [SERVICE], name)
 
 
 @intake.command("try", epilog="Example: amends intake try zendesk ticket_created.json --headers headers.txt --json")

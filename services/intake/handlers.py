@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,21 +17,28 @@ from services.intake import domain, reading, store
 from services.intake.accept import Acceptance, Answer
 from services.intake.adapters import ADAPTERS
 from services.intake.domain import OUTCOMES, IntakeState
+from services.intake.sources import Sources
 from services.intake.store import Accepted, Stored
 from services.intake.submissions import (
+    WHOLE,
     ContactSubmission,
     Delivery,
+    Identity,
     Item,
     Rejected,
     Rejection,
     SetAside,
     Submission,
+    Unread,
     Unreadable,
+    keep,
+    unread,
 )
 from shared.contracts import ids
 from shared.contracts.decision import Decision, Refused
 from shared.errors import TooManyDeadLetters
 from shared.postgres.dead_letters import refuse
+from shared.postgres.fold import Parked
 from shared.postgres.inputs import Input, Inputs, Work
 from shared.postgres.pool import Connection, Pool
 from shared.postgres.saves import Saves
@@ -71,11 +78,12 @@ class Answered:
 class Handlers:
     """What intake does with deliveries. `saves` is set by app.py: it needs `decide` of this object."""
 
-    def __init__(self, pool: Pool, id_key: bytes, progress: Progress) -> None:
+    def __init__(self, pool: Pool, id_key: bytes, progress: Progress, sources: Sources | None = None) -> None:
         self._id_key = id_key
+        self._sources = sources
         self._progress = progress
         self.acceptance = Acceptance(pool, stored=self._just_stored)
-        self._remembered: OrderedDict[UUID, tuple[Stored, Sequence[Item]]] = OrderedDict()
+        self._remembered: OrderedDict[UUID, tuple[Stored, Sequence[Item] | Unread]] = OrderedDict()
         self._items = 0
         self._arrived = asyncio.Event()
         self.saves: Saves[IntakeState]
@@ -85,33 +93,59 @@ class Handlers:
     async def accept(self, delivery: Delivery, adapter: str, carrier: tracing.Carrier) -> list[Answered | Rejection]:
         """Store the items of a delivery; returns what became of each. Raises Unreadable and NotStored."""
         items = ADAPTERS[adapter].read(delivery)
-        accepted = [
-            Accepted(
-                delivery, adapter, carrier.traceparent, number, item.identity, self._complaint_id(delivery.source, item)
-            )
+        numbered = {
+            number: (item.identity, self._subject(delivery.source, item))
             for number, item in enumerate(items)
             if not isinstance(item, Rejection)
+        }
+        answered = iter(await self._store(delivery, adapter, carrier, items, numbered))
+        return [item if isinstance(item, Rejection) else next(answered) for item in items]
+
+    async def keep(self, delivery: Delivery, adapter: str, carrier: tracing.Carrier) -> list[Answered]:
+        """Store all of a delivery whose sender gets the same answer whatever is in it: what cannot be used is rejected later,
+        what cannot be read goes to the dead letters. Raises only NotStored."""
+        items = _read(delivery, adapter)
+        if isinstance(items, Unread):
+            subject = ids.submission_id(self._id_key, delivery.source, items.identity.event_id)
+            return await self._store(delivery, adapter, carrier, items, {WHOLE: (items.identity, subject)})
+        return await self._store(delivery, adapter, carrier, items, self._kept(delivery, adapter, items))
+
+    def _kept(self, delivery: Delivery, adapter: str, items: Sequence[Item]) -> dict[int, tuple[Identity, UUID]]:
+        kept = ((number, keep(item, delivery, number, adapter)) for number, item in enumerate(items))
+        return {number: (item.identity, self._subject(delivery.source, item)) for number, item in kept}
+
+    async def _store(
+        self,
+        delivery: Delivery,
+        adapter: str,
+        carrier: tracing.Carrier,
+        items: Sequence[Item] | Unread,
+        numbered: Mapping[int, tuple[Identity, UUID]],
+    ) -> list[Answered]:
+        accepted = [
+            Accepted(delivery, adapter, carrier.traceparent, number, identity, subject)
+            for number, (identity, subject) in numbered.items()
         ]
-        if accepted:
-            stored = Stored(delivery, adapter, carrier.traceparent, {})
-            self._remembered[delivery.id] = (stored, items)
-            self._items += len(items)
-            while self._items > REMEMBERED:
-                self._forget(next(iter(self._remembered)))
-        answers: list[Answer] = await self.acceptance.accept(accepted) if accepted else []
+        if not accepted:
+            return []
+        self._remembered[delivery.id] = (Stored(delivery, adapter, carrier.traceparent, {}), items)
+        self._items += _size(items)
+        while self._items > REMEMBERED:
+            self._forget(next(iter(self._remembered)))
+        answers = await self.acceptance.accept(accepted)
         if all(answer != "accepted" for answer in answers):
             self._forget(delivery.id)
-        answered = iter(
+        return [
             Answered(a.identity.event_id, a.complaint_id, answer) for a, answer in zip(accepted, answers, strict=True)
-        )
-        return [item if isinstance(item, Rejection) else next(answered) for item in items]
+        ]
 
     def _forget(self, delivery_id: UUID) -> None:
         remembered = self._remembered.pop(delivery_id, None)
         if remembered is not None:
-            self._items -= len(remembered[1])
+            self._items -= _size(remembered[1])
 
-    def _complaint_id(self, source: str, item: Submission) -> UUID:
+    def _subject(self, source: str, item: Submission) -> UUID:
+        """The complaint that an item is about; also of one that is set aside, for people who look for it."""
         return ids.complaint_id(self._id_key, source, item.identity.record_id)
 
     def _just_stored(self, new: Sequence[Accepted]) -> None:
@@ -181,13 +215,13 @@ class Handlers:
         """The first pending submission alone; what else its delivery holds goes back into the inbox."""
         taken = await store.take_inbox(conn, deliveries=1, items=1)
         for stored in await store.load(conn, taken):
+            items = await self._read_stored(conn, stored)
             if not stored.pending:
                 continue
             if len(stored.pending) > 1:
                 await conn.execute(store.INSERT_INBOX, [stored.delivery.id], [len(stored.pending) - 1])
             number, complaint_id = min(stored.pending.items())
-            items = _read_again(stored)
-            return [self._input(stored, number, complaint_id, items[number] if number < len(items) else None)]
+            return [self._input(stored, number, complaint_id, items)]
         return []
 
     async def _take(self, conn: Connection) -> Inputs:
@@ -196,20 +230,37 @@ class Handlers:
         loaded = (
             await store.load(conn, [i for i in taken if i not in remembered]) if len(remembered) < len(taken) else []
         )
+        if loaded and self._sources is not None:
+            await self._sources.refresh()
         inputs: list[Input] = []
-        for stored, items in [*remembered.values(), *((s, _read_again(s)) for s in loaded)]:
+        for stored, items in [*remembered.values(), *[(s, await self._read_stored(conn, s)) for s in loaded]]:
             for number, complaint_id in sorted(stored.pending.items()):
-                inputs.append(self._input(stored, number, complaint_id, items[number] if number < len(items) else None))
+                inputs.append(self._input(stored, number, complaint_id, items))
         return inputs
 
-    def _input(self, stored: Stored, number: int, complaint_id: UUID, item: Item | None) -> Input:
+    async def _read_stored(self, conn: Connection, stored: Stored) -> Sequence[Item] | Unread:
+        """The items of a stored delivery, as its adapter and its source's settings read them now.
+
+        One that could not be read and now can is unfolded: its items become submissions.
+        """
+        options = {} if self._sources is None else self._sources.options(stored.delivery.source)
+        items = _read(replace(stored.delivery, options=options), stored.adapter)
+        if WHOLE in stored.pending and not isinstance(items, Unread):
+            kept = self._kept(stored.delivery, stored.adapter, items)
+            new = await store.unfold(conn, stored, [(number, *each) for number, each in kept.items()])
+            stored.pending.clear()
+            stored.pending.update(new)
+        return items
+
+    def _input(self, stored: Stored, number: int, complaint_id: UUID, items: Sequence[Item] | Unread) -> Input:
         delivery = stored.delivery
-        body: Any = item
+        body: Any = items
         subject = complaint_id
-        if item is not None and not isinstance(item, Rejection):
-            body = Normal(item, delivery, number)
-            if isinstance(item, SetAside | Rejected):
-                subject = ids.submission_id(self._id_key, delivery.source, item.identity.event_id)
+        if not isinstance(items, Unread) and 0 <= number < len(items):
+            submission = keep(items[number], delivery, number, stored.adapter)
+            body = Normal(submission, delivery, number)
+            if isinstance(submission, SetAside | Rejected):
+                subject = ids.submission_id(self._id_key, delivery.source, submission.identity.event_id)
         return Input(
             kind="submission",
             subject=subject,
@@ -222,6 +273,8 @@ class Handlers:
 
     def decide(self, state: IntakeState | None, item: Input, now: datetime) -> Decision[IntakeState] | Refused:
         normal = item.body
+        if isinstance(normal, Unread):
+            raise Parked(f"unreadable: {normal.reason}")
         if not isinstance(normal, Normal):
             raise TypeError("the stored delivery no longer reads as it did when it was accepted")
         submission = normal.submission
@@ -245,9 +298,16 @@ class Handlers:
             self._forget(outcome_row[0])
 
 
-def _read_again(stored: Stored) -> Sequence[Item]:
-    """The items of a stored delivery, as its adapter reads them now. What it no longer reads becomes a dead letter."""
+def _read(delivery: Delivery, adapter: str) -> Sequence[Item] | Unread:
+    """The items of a delivery; Unread when its adapter cannot read it, fails on it, or is no longer there."""
     try:
-        return ADAPTERS[stored.adapter].read(stored.delivery)
-    except (Unreadable, KeyError):
-        return []
+        return ADAPTERS[adapter].read(delivery) or unread(delivery, "it holds nothing")
+    except Unreadable as problem:
+        return unread(delivery, problem.detail)
+    except Exception as defect:
+        log.error("an adapter failed", adapter=adapter, delivery=str(delivery.id), error=type(defect).__name__)
+        return unread(delivery, f"the adapter {adapter} failed on it ({type(defect).__name__})")
+
+
+def _size(items: Sequence[Item] | Unread) -> int:
+    return 1 if isinstance(items, Unread) else len(items)

@@ -39,7 +39,6 @@ class Signed:
     urls: tuple[str, ...]
     headers: Mapping[str, str]
     body: bytes
-    content_type: str
     now: datetime
 
 
@@ -167,7 +166,10 @@ def _standard_webhooks(request: Signed, secret: bytes) -> Iterable[bool]:
     given = _header(request, "webhook-signature", "svix-signature")
     _in_window(request, time)
     encoded = secret.removeprefix(b"whsec_")
-    key = base64.b64decode(encoded + b"=" * (-len(encoded) % 4))
+    try:
+        key = base64.b64decode(encoded + b"=" * (-len(encoded) % 4))
+    except binascii.Error:
+        raise Unverified("the source's secret is not base64: rotate it") from None
     expected = f"v1,{_base64(key, f'{message_id}.{time}.'.encode('utf-8', 'surrogateescape') + request.body, 'sha256')}"
     return [_same(expected, each) for each in given.split(" ")[:MAX_SIGNATURES]]
 

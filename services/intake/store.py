@@ -29,6 +29,15 @@ select id, source, adapter, received_at, content_type, headers, body, traceparen
 from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[]::json[], $7::bytea[], $8::text[])
     as new (id, source, adapter, received_at, content_type, headers, body, traceparent)
 """
+# A delivery that could not be read and now can: its items take the place of the one that stood for all of it.
+INSERT_ITEMS = """
+insert into submission (source, event_id, delivery_id, item, sha256, complaint_id)
+select $1, new.event_id, $2, new.item, new.sha256, new.complaint_id
+from unnest($3::text[], $4::int[], $5::bytea[], $6::uuid[]) as new (event_id, item, sha256, complaint_id)
+on conflict (source, event_id) do nothing
+returning item, complaint_id
+"""
+DELETE_WHOLE = "delete from submission where delivery_id = $1 and item = -1"
 INSERT_INBOX = "insert into inbox (delivery_id, items) select * from unnest($1::uuid[], $2::int[])"
 # Another replica's deliveries are skipped, not waited for.
 LOCK_INBOX = "select delivery_id, items from inbox order by delivery_id limit $1 for update skip locked"
@@ -155,6 +164,16 @@ async def load(conn: Connection, ids: Sequence[UUID]) -> list[Stored]:
         )
         for delivery_id, row in sorted(rows.items())
     ]  # fmt: skip
+
+
+async def unfold(conn: Connection, stored: Stored, items: Sequence[tuple[int, Identity, UUID]]) -> dict[int, UUID]:
+    """Replace the submission that stood for a whole unread delivery by its items; returns those that are new and pending."""
+    await conn.execute(DELETE_WHOLE, stored.delivery.id)
+    rows = await conn.fetch(
+        INSERT_ITEMS, stored.delivery.source, stored.delivery.id, [identity.event_id for _, identity, _ in items],
+        [number for number, _, _ in items], [identity.sha256 for _, identity, _ in items], [subject for _, _, subject in items],
+    )  # fmt: skip
+    return {row["item"]: row["complaint_id"] for row in rows}
 
 
 async def settle(conn: Connection, outcomes: Sequence[tuple[UUID, int, str, str | None]]) -> None:

@@ -35,8 +35,6 @@ class Delivery:
     content_type: str
     headers: Mapping[str, str]
     body: bytes
-    method: str = "POST"
-    url: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -110,6 +108,17 @@ Submission = ContactSubmission | ReplySubmission | StatusSubmission | SetAside |
 Item = Submission | Rejection
 
 
+WHOLE = -1  # the item number of a delivery that cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A delivery whose sender was answered already and that cannot be read: it is parked whole, and can be read again."""
+
+    identity: Identity
+    reason: str
+
+
 class Unreadable(Exception):
     """The delivery as a whole cannot be read. `status` is the HTTP status for senders who can be told."""
 
@@ -129,6 +138,13 @@ class Adapter(Protocol):
     def read(self, delivery: Delivery) -> Sequence[Item]:
         """The items of the delivery, in order. Raises only Unreadable."""
         ...
+
+
+def unread(delivery: Delivery, reason: str) -> Unread:
+    """The delivery as one submission. Its content is its id: what is sent again unchanged is there already."""
+    sha256 = hashlib.sha256(delivery.body).digest()
+    name = f"unread:{sha256.hex()}"
+    return Unread(Identity(name, name, sha256), reason)
 
 
 def keep(item: Item, delivery: Delivery, number: int, system: str) -> Submission:

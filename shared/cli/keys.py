@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 
 
+def check_name(name: str) -> None:
+    """Raises WrongUse for what is no name of a key or source."""
+    if not _NAME(name):
+        raise WrongUse(
+            f"'{name}' is no name for a key: 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first"
+        )
+
+
 def add(url: str, name: str, scopes: Mapping[str, Iterable[str]], days: int | None, as_json: bool) -> None:
     """Make one key with `scopes` by service, and show it: the only time that it can be seen."""
     import asyncpg
@@ -27,14 +35,11 @@ def add(url: str, name: str, scopes: Mapping[str, Iterable[str]], days: int | No
     from shared.http.keys import mint
     from shared.postgres import api_keys
 
-    if not _NAME(name):
-        raise WrongUse(
-            f"'{name}' is no name for a key: 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first"
-        )
+    check_name(name)
     expires_at = None if days is None else utc_now() + timedelta(days=days)
     key, record = mint(name, {scope for each in scopes.values() for scope in each}, expires_at)
     for service in scopes:
-        if any(row["name"] == name for row in _rows(url, service)):
+        if any(row["name"] == name for row in rows(url, service)):
             raise Failed(f"{service} has a key named {name} already; names are never used twice")
     for service in scopes:
 
@@ -54,18 +59,18 @@ def add(url: str, name: str, scopes: Mapping[str, Iterable[str]], days: int | No
     )
 
 
-def show(url: str, services: Iterable[str], as_json: bool) -> None:
-    """The keys of services, without the keys themselves."""
-    rows = [{"service": service, **row} for service in services for row in _rows(url, service)]
+def show(url: str, services: Iterable[str], as_json: bool, *, quiet: bool = False) -> None:
+    """The keys of services, without the keys themselves. `quiet`: nothing is said when there are none."""
+    found = [{"service": service, **row} for service in services for row in rows(url, service)]
     if as_json:
-        print_json(rows)
+        print_json(found)
         return
-    for row in rows:
+    for row in found:
         ended = (
             "disabled" if row["disabled_at"] else f"until {row['expires_at'][:10]}" if row["expires_at"] else "in use"
         )
         typer.echo(f"{row['service']:<10} {row['name']:<24} {row['id']}  {ended:<16} {', '.join(row['scopes'])}")
-    if not rows:
+    if not found and not quiet:
         typer.echo("none")
 
 
@@ -79,7 +84,8 @@ def disable(url: str, services: Iterable[str], name: str) -> None:
     typer.echo(f"{name} is disabled at {', '.join(ended)}; it stops working within ten seconds")
 
 
-def _rows(url: str, service: str) -> list[dict[str, Any]]:
+def rows(url: str, service: str) -> list[dict[str, Any]]:
+    """The keys of a service as JSON, without the keys themselves."""
     from shared.postgres import api_keys
 
     async def read(conn: Connection) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -38,17 +38,21 @@ class Api(FastAPI):
         summary: str,
         operation: Mapping[str, Any],
         media_types: tuple[str, ...] = (),
-        max_body: int = MAX_BODY,
+        max_body: int | Callable[[str], int] = MAX_BODY,
         method: str = "POST",
         authenticated: bool = True,
+        documented: bool = True,
     ) -> None:
         """Answer `method` `path` by `handler`, which gets the whole body as bytes and answers bytes.
 
         It skips FastAPI's layers, so it checks the API key itself (`Authenticator.check`). Other media types than
         `media_types` are 415, a body over `max_body` bytes is 413. `operation` is its OpenAPI operation object
-        (requestBody, responses, ...).
+        (requestBody, responses, ...); one that is not `documented` is not in the OpenAPI document. The path may end in
+        `{name}`, and `max_body` depend on the path.
         """
         self._raw[(method, path)] = RawRoute(path, handler, max_body, media_types)
+        if not documented:
+            return
 
         async def shown(request: Request) -> Response:  # the edge answers before FastAPI is asked
             raise AssertionError(f"{method} {path} was not answered by the edge")
@@ -56,7 +60,8 @@ class Api(FastAPI):
         extra = {**operation, **({"security": keys.SECURITY} if authenticated else {})}
         self.add_api_route(
             path, shown, methods=[method], summary=summary, openapi_extra=extra, response_model=None,
-            operation_id=f"{method.lower()}{path.replace('/', '_')}", description=operation.get("description"),
+            operation_id=f"{method.lower()}{path.replace('/', '_').replace('{', '').replace('}', '')}",
+            description=operation.get("description"),
         )  # fmt: skip
 
     def openapi(self) -> dict[str, Any]:

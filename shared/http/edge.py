@@ -53,11 +53,14 @@ RawHandler = Callable[[RawRequest], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class RawRoute:
-    """A hot route that skips FastAPI's layers: fixed path, the handler reads and writes bytes."""
+    """A hot route that skips FastAPI's layers: the handler reads and writes bytes.
+
+    The path is fixed, or ends in one `{name}`. `max_body` may depend on the request's path.
+    """
 
     path: str
     handler: RawHandler
-    max_body: int
+    max_body: int | Callable[[str], int]
     media_types: tuple[str, ...]
 
 
@@ -82,7 +85,7 @@ class Edge:
         started = time.perf_counter()
         exchange = _Exchange(scope, receive, send, self._max_body)
         method = scope["method"] if scope["method"] in METHODS else "OTHER"
-        raw = self._raw.get((method, scope["path"]))
+        raw = self._raw.get((method, scope["path"])) or self._raw.get((method, _template(scope["path"])))
         span = _begin(scope, method)
         scope.setdefault("state", {})["carrier"] = span.carrier
         error: str | None = None
@@ -107,7 +110,7 @@ class Edge:
         finally:
             self._running -= 1
             status = exchange.status
-            route = scope["path"] if raw is not None else _route(scope)
+            route = raw.path if raw is not None else _route(scope)
             self._count(method, route, status, time.perf_counter() - started, span.carrier)
             if span.recorded:
                 span.set("http.route", route)
@@ -212,9 +215,15 @@ async def _answer_raw(raw: RawRoute, exchange: _Exchange, carrier: tracing.Carri
     media_type = next((value for name, value in headers if name == b"content-type"), b"")
     if raw.media_types and media_type.partition(b";")[0].strip().lower().decode("latin-1") not in raw.media_types:
         raise unsupported_media_type(raw.media_types)
-    body = await exchange.body(raw.max_body)
+    limit = raw.max_body if isinstance(raw.max_body, int) else raw.max_body(exchange.scope["path"])
+    body = await exchange.body(limit)
     answer = await raw.handler(RawRequest(body, headers, carrier, exchange.scope))
     await exchange.answer(answer.status, answer.media_type, answer.body, answer.headers)
+
+
+def _template(path: str) -> str:
+    """The path with its last part as a parameter."""
+    return f"{path.rpartition('/')[0]}/{{name}}"
 
 
 def _route(scope: Scope) -> str:

@@ -134,7 +134,9 @@ async def test_too_many_dead_letters_stop_normalizing_until_there_are_fewer(
     monkeypatch.setattr("services.intake.handlers.HALT_RETRY_S", 0.05)
     strict = Bed(pool, limit=1)
     async with pool.acquire() as conn:
-        await conn.execute("insert into dead_letter (reference, kind, reason, input) values ('x', 'event', 'test', '{}')")
+        await conn.execute(
+            "insert into dead_letter (reference, kind, reason, input) values ('x', 'event', 'test', '{}')"
+        )
     strict.unsaveable = "m-1"
     await bed.accept(item(1))
     running = asyncio.create_task(strict.handlers.normalize())

@@ -131,7 +131,7 @@ class Collected:
         self.items: list[Item] = []
         self._delivery = delivery
         self._system = system
-        self._sha256 = hashlib.sha256(delivery.body or delivery.url.encode()).digest()
+        self._sha256 = hashlib.sha256(delivery.body).digest()
         self._zone = fields.zone_of(delivery.options)
 
     def digest(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import orjson
 
@@ -29,9 +29,7 @@ class Twilio:
             for event in objects(json_of(delivery.body))[:1000]:
                 _stream_event(out, event)
         else:
-            form = folded(
-                form_of(delivery.body.decode("utf-8", "replace") if delivery.body else urlsplit(delivery.url).query)
-            )
+            form = folded(form_of(delivery.body.decode("utf-8", "replace")))
             if form:
                 _callback(out, form, delivery.headers.get("i-twilio-idempotency-token"))
         if not out.items:
