@@ -80,6 +80,37 @@ def try_file(
         raise Failed(f"{failed} of {len(results)} items could not be used")
 
 
+@intake.command("eval", epilog="Example: amends intake eval labelled.csv --json")
+def evaluate_reading(
+    labelled: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LABELLED.csv",
+            help="Columns text, language, heat, threats, support_needs, repeated, wanted, category; several values by "
+            "`;`, `none` for read and none; an empty cell is not scored.",
+        ),
+    ],
+    rules: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Reading rules, with lexicons beside them; default: those of the service."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how well the reading rules read: precision and recall per label."""
+    from services.intake import evaluate
+    from services.intake.rules import default_rules, rules_of
+    from shared.policy.problems import PolicyRefused
+
+    try:
+        result = evaluate.evaluate(rules_of(rules) if rules else default_rules(), evaluate.rows_of(labelled))
+    except (evaluate.UnreadableLabels, PolicyRefused) as error:
+        raise WrongUse(str(error)) from None
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+    else:
+        typer.echo(evaluate.table(result))
+
+
 def _header_lines(text: str) -> dict[str, str]:
     """`Name: value` lines as a mapping with lower-case names. A request line at the top is passed over."""
     found: dict[str, str] = {}
