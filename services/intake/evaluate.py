@@ -74,7 +74,7 @@ def evaluate(rules: Rules, rows: Iterable[Mapping[str, str]]) -> dict[str, Any]:
             if found != due:
                 errors.append({"row": number, "column": name, "expected": sorted(due), "found": sorted(found)})
         if row["heat"].strip() in HEATS:
-            steps.append(abs(HEATS.index(row["heat"].strip()) - HEATS.index(read.heat)))  # type: ignore[arg-type]
+            steps.append(abs(HEATS.index(row["heat"].strip()) - HEATS.index(read.heat)))
     return {
         "rows": count,
         "rules": {"id": rules.id, "version": rules.version, "digest": rules.digest},

@@ -1,16 +1,16 @@
 """How the phrases of a lexicon are written: one pattern a line.
 
-    fed up with               the words, one after another
-    (really|so) (sorry|sad)   one of the alternatives; an empty one is allowed: (|very) sorry
-    refund*                   a word that begins so; only at the end of a run of words
-    {person}                  one of the list `person` of the same lexicon
-    take .. to court          up to four words between; ..7 allows seven
-    #old, #young, #adult, #*  a number from 65 to 115, below 18, from 18 to 64, any
-    ! not fit for purpose     holds also after "not", "never" and so on
-    " i quote                 counts also inside quotation marks
-    - tennis court            an exception: what overlaps it does not count for this label
-    -- for a laugh            no phrase of this label counts in a sentence with this
-    # a remark
+fed up with               the words, one after another
+(really|so) (sorry|sad)   one of the alternatives; an empty one is allowed: (|very) sorry
+refund*                   a word that begins so; only at the end of a run of words
+{person}                  one of the list `person` of the same lexicon
+take .. to court          up to four words between; ..7 allows seven
+#old, #young, #adult, #*  a number from 65 to 115, below 18, from 18 to 64, any
+! not fit for purpose     holds also after "not", "never" and so on
+" i quote                 counts also inside quotation marks
+- tennis court            an exception: what overlaps it does not count for this label
+-- for a laugh            no phrase of this label counts in a sentence with this
+# a remark
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _patterns(line: str, lists: Mapping[str, frozenset[str]]) -> Iterator[Patter
 
 
 def _without_gaps_in_groups(text: str) -> list[str]:
-    """"(me|my ..2|us) sick" as "(me|us) sick" and "my ..2 sick": a group itself holds no gaps."""
+    """ "(me|my ..2|us) sick" as "(me|us) sick" and "my ..2 sick": a group itself holds no gaps."""
     for start, character in enumerate(text):
         if character != "(":
             continue
@@ -140,7 +140,7 @@ def _variants(steps: list[tuple[frozenset[str], int]], line: str) -> list[list[t
         raise PatternRefused(f"'{line}': all of its words may be left out")
     for run, gap in steps[filled[0] : filled[-1] + 1]:
         given = (run - {""}, gap)
-        variants = [v + [given] for v in variants] + (
+        variants = [[*v, given] for v in variants] + (
             # what is left out hands its gap on
             [[*v, (frozenset(), gap)] for v in variants] if "" in run else []
         )
@@ -192,9 +192,9 @@ def _sequence(
     choices: list[frozenset[str]] = []
     index = start
     while index < len(tokens) and tokens[index] not in ("|", ")"):
-        token = tokens[index]
+        piece = tokens[index]
         index += 1
-        if token == "(":
+        if piece == "(":
             alternatives: set[str] = set()
             while True:
                 inside, index = _sequence(tokens, index, text, lists)
@@ -205,10 +205,10 @@ def _sequence(
                 if tokens[index - 1] == ")":
                     break
             choices.append(frozenset(alternatives))
-        elif token.startswith("{"):
-            if token[1:-1] not in lists:
-                raise PatternRefused(f"'{text}': there is no list '{token[1:-1]}' above it")
-            choices.append(lists[token[1:-1]])
+        elif piece.startswith("{"):
+            if piece[1:-1] not in lists:
+                raise PatternRefused(f"'{text}': there is no list '{piece[1:-1]}' above it")
+            choices.append(lists[piece[1:-1]])
         else:
-            choices.append(_NUMBERS if token == "#*" else frozenset((token.lower(),)))
+            choices.append(_NUMBERS if piece == "#*" else frozenset((piece.lower(),)))
     return choices, index
