@@ -2,6 +2,7 @@
 
 from services.intake.adapters.amazon_connect import AmazonConnect
 from services.intake.adapters.canonical import Canonical
+from services.intake.adapters.cfpb import Cfpb
 from services.intake.adapters.chatwoot import Chatwoot
 from services.intake.adapters.cloudevents import CloudEvents
 from services.intake.adapters.email import Email
@@ -10,8 +11,10 @@ from services.intake.adapters.front import Front
 from services.intake.adapters.genesys import Genesys
 from services.intake.adapters.hubspot import HubSpot
 from services.intake.adapters.intercom import Intercom
+from services.intake.adapters.mapped import Mapped
 from services.intake.adapters.salesforce import Salesforce
 from services.intake.adapters.standard_webhooks import StandardWebhooks
+from services.intake.adapters.tabular import Csv
 from services.intake.adapters.twilio import Twilio
 from services.intake.adapters.zammad import Zammad
 from services.intake.adapters.zendesk import Zendesk
@@ -35,5 +38,8 @@ ADAPTERS: dict[str, Adapter] = {
         AmazonConnect(),
         Twilio(),
         Email(),
+        Csv(),
+        Cfpb(),
+        Mapped(),
     )
 }

@@ -36,6 +36,7 @@ from shared.contracts.complaints import (
     Thread,
     TimeQuality,
 )
+from shared.policy.yaml_source import YamlRefused, parse
 from shared.text import html
 from shared.text.characters import clean, decode
 from shared.text.quotes import strip_reply
@@ -75,7 +76,7 @@ class Own:
     """The addresses and domains of the organisation."""
 
     def __init__(self, options: Mapping[str, Any], headers: Headers) -> None:
-        given = {str(each).strip().lower().lstrip("@") for each in options.get("own", ())}
+        given = {str(each).strip().lower().lstrip("@") for each in _own(options)}
         self._addresses = {each for each in given if "@" in each}
         self._domains = given - self._addresses
         self._mailboxes = {a.email.lower() for name in _DELIVERED for a in headers.addresses(name)}
@@ -98,6 +99,21 @@ class Own:
         """Whether the list that the mail came over is a shared mailbox of the organisation."""
         post = " ".join(headers.all_raw("list-post") + headers.all_raw("list-id")).lower()
         return any(each in post for each in self._addresses) or any(f"{d}>" in post for d in self._domains)
+
+
+def _own(options: Mapping[str, Any]) -> Sequence[Any]:
+    """`own` of the options themselves, or of the mapping file among them."""
+    given = options.get("own")
+    text = options.get("mapping")
+    if given is None and isinstance(text, str) and text.strip():
+        try:
+            plain = parse(text).plain()
+        except YamlRefused as refused:
+            problem = refused.problem
+            where = f"line {problem.line}, column {problem.column}"
+            raise Unreadable(422, "Mapping refused", f"the mapping of this source: {where}: {problem.message}") from None
+        given = plain.get("own") if isinstance(plain, dict) else None
+    return given if isinstance(given, list) else [given] if isinstance(given, str) else []
 
 
 class Body(NamedTuple):
