@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from services.intake.mapping_commands import app as mapping_commands
+from services.intake.mapping_commands import checked
 from services.intake.source_commands import sources
 from shared.cli import Failed, WrongUse
 from shared.cli.client import AsJson, Client, Key, Url, print_json
@@ -17,6 +19,7 @@ app = typer.Typer()
 app.add_typer(sources, name="sources")
 intake = typer.Typer(no_args_is_help=True, help="Try what intake reads, draft mappings, read again what it could not.")
 app.add_typer(intake, name="intake")
+intake.add_typer(mapping_commands, name="map")
 
 
 @app.command(epilog="Example: amends send deploy/samples/complaints.json")
@@ -58,7 +61,7 @@ def try_file(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="The adapter: zendesk, twilio, email, csv, ...")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="One delivery, as the system sends it.")],
     headers: Annotated[Path | None, typer.Option(metavar="FILE", help="Its headers, `Name: value` lines.")] = None,
-    mapping: Annotated[Path | None, typer.Option(metavar="FILE", help="Mapping file, for csv and mapped.")] = None,
+    mapping: Annotated[Path | None, typer.Option(metavar="FILE", help="Mapping file, for csv, mapped (and `own:` for email).")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a delivery would become, as if nothing were stored yet. Needs no running stack; nothing is kept."""
@@ -67,7 +70,9 @@ def try_file(
 
     if source not in ADAPTERS:
         raise WrongUse(f"there is no adapter '{source}'; there are: {', '.join(sorted(ADAPTERS))}")
-    options = {} if mapping is None else {"mapping": _text(mapping)}
+    if mapping is None and source == "mapped":
+        raise WrongUse("mapped needs --mapping FILE; draft one with: amends intake map new PAYLOAD")
+    options = {} if mapping is None else {"mapping": checked(mapping, source) if source != "email" else _text(mapping)}
     given = {} if headers is None else _header_lines(_text(headers))
     results = trying.judge(source, trying.delivery_of(source, _bytes(file), given, options))
     for result in results if source in trying.ROW_BY_ROW else [trying.summary(results)]:

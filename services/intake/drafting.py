@@ -32,8 +32,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "text": (
         "complaint text", "consumer complaint narrative", "complaint narrative", "narrative", "complaint description", "description",
-        "message text", "message", "body", "complaint", "content", "comment", "comments", "feedback", "details", "text", "review",
-        "descriptor", "note", "transcript", "beschreibung", "nachricht", "beschwerde", "mensaje", "verbatim",
+        "message text", "message", "body", "complaint", "content", "comment", "comments", "feedback", "details", "detail", "text", "review",
+        "descriptor", "note", "what happened", "transcript", "beschreibung", "nachricht", "beschwerde", "mensaje", "verbatim",
     ),
     "html": ("description html", "body html", "html body", "html"),
     "subject": ("subject", "title", "summary", "headline", "topic", "betreff", "asunto", "objet"),
@@ -214,7 +214,8 @@ def _plausible(target: str, values: Sequence[Any]) -> bool:
 
 
 def _written(made: Draft, name: str) -> str:
-    lines = [f"# Drafted from {name}. Check every line, then: amends intake try {made.kind.replace('json', 'mapped')} {name} --mapping FILE", "version: 1"]
+    adapter = "csv" if made.kind == "csv" else "mapped"
+    lines = [f"# Drafted from {name}. Check every line, then: amends intake try {adapter} {name} --mapping FILE", "version: 1"]
     lines.append(f"system: {_scalar(_system_of(name))}")
     if made.items:
         lines.append(f"items: {_scalar(made.items)}")

@@ -108,7 +108,9 @@ class _Made:
         elif found is not None and target in WORDS and isinstance(found, str):
             found = _same_word(found, WORDS[target])
         known = WORDS.get(target)
-        if found is not None and known is not None and not isinstance(found, list) and found not in known:
+        if target == "customer.support_needs" and isinstance(found, list):
+            return found
+        if found is not None and known is not None and found not in known:
             if target != "channel":  # whose raw value is kept
                 self.warnings.append(f"{target}: a value that is none of ours")
             found = None
