@@ -81,6 +81,7 @@ class _Secret(str):
 
 def settings_page() -> str:
     """The text of docs/reference/settings.md."""
+    from services.followup.settings import FollowUpSettings
     from shared.config import KafkaSettings, RecordsSettings, ServiceSettings
     from shared.delivery.settings import DeliverySettings
 
@@ -88,6 +89,7 @@ def settings_page() -> str:
         ("Service", ServiceSettings),
         ("Kafka", KafkaSettings),
         ("Delivery", DeliverySettings),
+        ("Follow-up", FollowUpSettings),
         ("Records", RecordsSettings),
     )
     return _SETTINGS_HEAD + "\n".join(_settings(title, model) for title, model in parts)

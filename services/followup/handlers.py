@@ -1,12 +1,18 @@
-"""Follow-up's way of an event or a timer: decode -> load -> decide -> save. Loading and saving are one step, `saves.act`."""
+"""Follow-up's way of an event, a timer, a command or a message's end: decode -> load -> decide -> save.
+
+Loading and saving are one step, `saves.act`. Here the domain's messages also get their words.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from services.followup import domain
 from services.followup.domain import FollowUpState
+from services.followup.letters import Letters
+from services.followup.working import nobody_works
 from shared.contracts.codec import read_data
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
@@ -21,10 +27,11 @@ SERVICE = "followup"
 
 
 class Handlers:
-    """What follow-up does with events and timers. `saves` is set by app.py: it needs `decide` of this object."""
+    """What follow-up does with its inputs. `saves` is set by app.py: it needs `decide` of this object."""
 
-    def __init__(self, policies: Policies) -> None:
+    def __init__(self, policies: Policies, letters: Letters) -> None:
         self._policies = policies
+        self._letters = letters
         self.saves: Saves[FollowUpState]
 
     async def handle_batch(self, records: Sequence[Event | Undecodable]) -> None:
@@ -32,8 +39,19 @@ class Handlers:
         await save_batch(self.saves, [from_record(record) for record in records])
 
     def decide(self, state: FollowUpState | None, item: Input, now: datetime) -> Decision[FollowUpState] | Refused:
+        decision = self._decide(state, item, now)
+        if isinstance(decision, Refused) or not decision.messages:
+            return decision
+        return replace(decision, messages=tuple(self._letters.worded(item.subject, m, now) for m in decision.messages))
+
+    def _decide(self, state: FollowUpState | None, item: Input, now: datetime) -> Decision[FollowUpState] | Refused:
         if item.kind == "timer":
             return domain.on_timer(state, item.body, now, self._policies.in_force(now, now))
+        if item.kind == "message":
+            return domain.on_settled(state, item.body, now)
+        if item.kind == "command":
+            policy = self._policies.in_force(now, now)
+            return domain.on_command(state, item.body, now, policy, lambda at: nobody_works(policy.calendar, at))
         event: Event = item.body
         model = EVENTS.get(event.type)
         if model is None:  # a type that a later version of Amends writes: noted as seen, nothing else

@@ -27,6 +27,7 @@ class ComplaintFacts:
     channel: str = "unknown"
     contact_preference: str = "any"
     vulnerable: bool = False
+    remedy: str | None = None
 
     def after_contact(self, contact: Contact) -> Self:
         """With what a contact of the customer says. A later one can make things more serious, never less."""
@@ -67,6 +68,8 @@ class ComplaintFacts:
         }
         if self.resolved_at is not None:
             complaint["resolved_at"] = self.resolved_at
+        if self.remedy is not None:
+            complaint["remedy"] = self.remedy
         return {"as_of": time, "complaint": complaint}
 
 

@@ -114,6 +114,10 @@ POLICY_REJECTED = _gauge("amends_policy_rejected", "Published versions that this
 SHADOW_DECISIONS = _counter(
     "amends_policy_shadow_decisions", "Decisions compared with a shadow: same, different, error.", "policy", "version", "result"
 )  # fmt: skip
+PROMISES = _counter("amends_promises", "Promises to customers: proposed, made, kept, broken, withdrawn.", "what")
+OUTCOMES = _counter(
+    "amends_outcomes", "What came of resolutions: solved, partly, not_solved, unverified.", "outcome"
+)  # fmt: skip
 LEDGER_ROWS = _counter("amends_ledger_rows", "Rows appended to the ledger.")
 LEDGER_SIZE = _gauge("amends_ledger_size", "Records in the ledger.")
 LEDGER_SIGNED = _gauge("amends_ledger_signed_size", "Records that the last checkpoint covers.")
