@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,9 @@ from services.escalation import handlers as escalation
 from services.escalation.app import POLICY as ESCALATION_POLICY
 from services.followup import handlers as followup
 from services.followup.app import POLICY as FOLLOWUP_POLICY
+from services.followup.letters import Letters
+from services.followup.links import Links
+from services.followup.words import Templates
 from services.intake import handlers as intake
 from services.intake.adapters import ADAPTERS
 from services.intake.store import Accepted
@@ -44,6 +48,12 @@ class Made:
     rows: dict[str, dict[UUID, Row[Any]]]
 
 
+def plain_letters() -> Letters:
+    """Letters with the built-in words and no link."""
+    words = Templates()
+    return Letters(words, words, Links([bytes(32)], timedelta(days=1)), "", "Customer care")
+
+
 class Maker:
     """Makes complaints and their events, with one id key."""
 
@@ -51,7 +61,7 @@ class Maker:
         self.id_key = id_key
         self.intake = intake.Handlers(None, id_key, None)  # type: ignore[arg-type]  # only `decide` is used
         self.escalation = escalation.Handlers(Fixed(policy_of("escalation", ESCALATION_POLICY)))
-        self.followup = followup.Handlers(Fixed(policy_of("followup", FOLLOWUP_POLICY)))
+        self.followup = followup.Handlers(Fixed(policy_of("followup", FOLLOWUP_POLICY)), plain_letters())
         self.records = records.Handlers(id_key)
 
     def deliveries(

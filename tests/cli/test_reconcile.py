@@ -14,7 +14,7 @@ GOOD: dict[str, Any] = {
         "emitted": 4, "handled": {}, "held": {}, "parked": {}, "dead_letters": 1, "stranded": 0,
         "submissions": {"a": {"complaint": 2, "contact": 1}, "b": {"set_aside": 1, "dead_letter": 1}},
     },
-    "escalation": {"emitted": 2, "handled": {"intake": 4}, "held": {}, "parked": {}, "dead_letters": 0},
+    "escalation": {"emitted": 2, "handled": {"intake": 4, "followup": 2}, "held": {}, "parked": {}, "dead_letters": 0},
     "followup": {"emitted": 2, "handled": {"intake": 4, "escalation": 2}, "held": {}, "parked": {}, "dead_letters": 0},
     "records": {
         "emitted": 0, "handled": {"intake": 4, "escalation": 2, "followup": 2}, "held": {}, "parked": {}, "dead_letters": 0,
@@ -44,7 +44,7 @@ def test_good_counts_add_up() -> None:
     balance = compare(GOOD)
     assert balance.differences == ()
     assert balance.submissions == {"complaint": 2, "contact": 1, "set_aside": 1, "dead_letter": 1}
-    assert len(balance.flows) == 6
+    assert len(balance.flows) == 7
     assert lines(balance)[-1] == "it adds up"
     assert any("dead letters: 1 at intake" in line for line in lines(balance))
 

@@ -110,7 +110,7 @@ def test_a_second_start_goes_on_with_the_data_and_its_commands_work(
     assert [event["service"] for event in json.loads(text)["timeline"]].count("escalation") == 2
     code, text = amends("plan", complaint)
     assert code == 0
-    assert "satisfaction survey by email" in text
+    assert "ask by email" in text
     assert amends("close", complaint) == (0, f"complaint {complaint}: closed, tier 3\n")
     assert amends("close", complaint)[0] == 1
     assert amends("resolve", complaint, "--resolution", "again")[0] == 1

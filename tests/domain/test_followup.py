@@ -16,6 +16,7 @@ from shared.contracts.followups import (
     CheckInCancelled,
     CheckInDue,
     CheckInScheduled,
+    TaskCreated,
     UpdateCancelled,
     UpdateDue,
     UpdateScheduled,
@@ -71,9 +72,10 @@ def test_a_new_complaint_has_its_first_update_planned_by_rule() -> None:
 def test_updates_go_on_news_or_no_news() -> None:
     run = Run()
     run.event(ComplaintReceived(contact=contact()))
-    due, following = run.fire(UPDATE, late=timedelta(hours=2))
+    due, following, task = run.fire(UPDATE, late=timedelta(hours=2))
     assert isinstance(due, UpdateDue)
     assert isinstance(following, UpdateScheduled)
+    assert isinstance(task, TaskCreated), "without an address a person has to reach the customer"
     assert (due.due_at, due.fired_at) == (START + 7 * DAY, START + 7 * DAY + timedelta(hours=2))
     assert following.number == 2
     assert following.due_at == due.fired_at + 7 * DAY
@@ -97,9 +99,12 @@ def test_the_resolution_cancels_the_update_and_plans_the_check_in() -> None:
     assert check_in.due_at == START + 6 * DAY
     assert check_in.policy.rules == ("FUP-030",)
     assert run.timers == {CHECK_IN: START + 6 * DAY}
-    (asked,) = run.fire(CHECK_IN)
+    asked, task, again = run.fire(CHECK_IN)
     assert isinstance(asked, CheckInDue)
-    assert run.timers == {}
+    assert isinstance(task, TaskCreated)
+    assert isinstance(again, CheckInScheduled)
+    assert (again.number, again.kind) == (2, "ask_again")
+    assert run.timers == {CHECK_IN: START + 13 * DAY}
 
 
 def test_closing_after_the_resolution_keeps_the_check_in() -> None:
