@@ -8,6 +8,7 @@ from services.records import api, publish, signer, store
 from services.records.domain import RecordState
 from services.records.handlers import SERVICE, Handlers
 from services.records.publish import Publisher
+from services.records.witness import Cosigners, read_addresses
 from shared.config import RecordsSettings, load
 from shared.http.app import make_app
 from shared.http.operations import operations
@@ -28,6 +29,7 @@ def build(base: Base) -> Parts:
         handlers.saves,
         base.settings.id_key_bytes(),
         None if key_file is None else signer.load(key_file, settings.signer_state_file),
+        cosign=None if settings.witnesses_file is None else Cosigners(read_addresses(settings.witnesses_file)),
         every_s=settings.checkpoint_every_s,
         progress=base.progress,
     )

@@ -38,22 +38,6 @@ Checkpoints = Annotated[
 ]
 
 
-@app.command(epilog="Example: amends records keygen /etc/amends/ledger.key --name complaints.example.com/ledger")
-def keygen(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where it goes; the public key to FILE.vkey.", show_default=False)],
-    name: Annotated[str | None, typer.Option(help="The log's name: a host of yours and a path.", show_default=False)] = None,
-    rotate: Annotated[bool, typer.Option("--rotate", help="Put a new key of the same log in front of those in FILE.")] = False,
-    witness: Annotated[bool, typer.Option("--witness", help="A key for a witness instead of a log.")] = False,
-) -> None:
-    """Make a key that signs checkpoints, readable by you alone, and print its public key.
-
-    With --rotate both keys sign for a while; when everybody has the new public key, delete the old line from FILE.
-    """
-    from services.records import key_files
-
-    typer.echo(key_files.make(file, name, rotate=rotate, witness=witness))
-
-
 @app.command("export-log", epilog="Example: amends records export-log /tmp/log")
 def export_log(
     folder: Folder,
@@ -105,14 +89,14 @@ def verify(
     """
     from services.records import ledger_audit, log_folder
 
-    keys = [] if public_key is None else _keys(public_key)
+    keys = [] if public_key is None else read_keys(public_key)
     if folder is not None:
         if not keys:
             raise WrongUse("--public-key is needed: an exported log cannot vouch for its own key")
         if not folder.is_dir():
             raise WrongUse(f"there is no folder {folder}")
         known = _known(checkpoint or [], keys)
-        _end(known if isinstance(known, log_folder.Report) else log_folder.audit(folder, keys, known), as_json)
+        end(known if isinstance(known, log_folder.Report) else log_folder.audit(folder, keys, known), as_json)
 
     async def check(conn: Connection) -> Report:
         from services.records import tree_store
@@ -126,7 +110,7 @@ def verify(
             return known
         return await ledger_audit.audit(conn, trusted, known, _progress("checked"))
 
-    _end(in_schema(address(database_url), SERVICE, check), as_json)
+    end(in_schema(address(database_url), SERVICE, check), as_json)
 
 
 @app.command(epilog="Example: amends records prove 2b9c1f0a-77aa-4b0e-9c53-0d4f3e1a2b6c -o mine.tlog-proof")
@@ -178,10 +162,10 @@ def check_proof(
     from services.records import proofs
     from services.records.tree import checkpoint, note
 
-    keys = _keys(public_key)
-    proof, recorded = _read(file), _read(payload)
+    keys = read_keys(public_key)
+    proof, recorded = read_file(file), read_file(payload)
     try:
-        found = proofs.check(_text(proof), recorded, keys)
+        found = proofs.check(as_text(proof), recorded, keys)
     except note.BadNote as error:
         if as_json:
             print_json({"valid": False, "reason": str(error)})
@@ -209,7 +193,7 @@ def check_proof(
     typer.echo(f"  occurred {found.occurred_at.isoformat()}, recorded {found.recorded_at.isoformat()}")
 
 
-def _end(report: Report, as_json: bool) -> None:
+def end(report: Report, as_json: bool) -> None:
     if as_json:
         print_json(report.as_json())
     else:
@@ -230,7 +214,7 @@ def _known(files: Sequence[Path], keys: Sequence[note.Verifier]) -> list[Head] |
 
     heads = []
     for file in files:
-        text = _text(_read(file))
+        text = as_text(read_file(file))
         try:
             heads.append(checkpoint.open_trusted(text, keys)[0])
         except note.BadNote as error:
@@ -238,24 +222,24 @@ def _known(files: Sequence[Path], keys: Sequence[note.Verifier]) -> list[Head] |
     return heads
 
 
-def _keys(file: Path) -> list[note.Verifier]:
+def read_keys(file: Path) -> list[note.Verifier]:
     from services.records import log_folder
     from services.records.tree import note
 
     try:
-        return log_folder.read_keys(_text(_read(file)))
+        return log_folder.read_keys(as_text(read_file(file)))
     except note.BadNote as error:
         raise WrongUse(f"{file} is no public key: {error}") from None
 
 
-def _read(file: Path) -> bytes:
+def read_file(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
         raise WrongUse(f"{file} cannot be read: {error.strerror}") from None
 
 
-def _text(data: bytes) -> str:
+def as_text(data: bytes) -> str:
     return data.decode("utf-8", errors="replace")  # what is no text is no key, note or proof either
 
 

@@ -216,3 +216,33 @@ def test_keys_are_for_their_owner_alone_and_never_overwritten(tmp_path: Path, ca
     assert cli.run(["records", "keygen", file, "--name", "a.example/log"]) == 2
     assert cli.run(["records", "keygen", file, "--name", "b.example/log", "--rotate"]) == 2
     assert (tmp_path / "key").read_text() == secret
+
+
+async def test_signing_as_a_process_of_its_own(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    from deploy import cli
+
+    def sign(*options: str) -> int:
+        return cli.run(["records", "sign", "--key", str(ledger.key_file), "--once", *options])
+
+    monkeypatch.setenv("AMENDS_DATABASE_URL", ledger.dsn)
+    monkeypatch.setenv("AMENDS_ID_KEY", bytes(range(32)).hex())
+    monkeypatch.delenv("AMENDS_RECORDS_SIGNING_KEY_FILE", raising=False)
+    assert await asyncio.to_thread(sign) == 2, "there is no key"
+    old = ledger.signer().verifiers[0]
+    await ledger.append(300)
+    assert await asyncio.to_thread(sign) == 0
+    assert "signed 300 records" in capsys.readouterr().out
+    assert await asyncio.to_thread(sign) == 0
+    assert "nothing new" in capsys.readouterr().out
+    assert await ledger.conn.fetchval("select count(*) from outbox") == 1, "the service's sweep announces it"
+    kept = ledger.folder / "kept"
+    kept.write_text((await tree_store.last_checkpoint(ledger.conn)).note)  # type: ignore[union-attr]
+    ledger.signer()._memory.unlink()
+    await ledger.append(1)
+    assert await asyncio.to_thread(sign) == 1
+    assert "memory is lost" in capsys.readouterr().err
+    assert await asyncio.to_thread(sign, "--adopt", str(kept)) == 2
+    (ledger.folder / "old.vkey").write_text(old.vkey)
+    assert await asyncio.to_thread(sign, "--adopt", str(kept), "--public-key", str(ledger.folder / "old.vkey")) == 0
+    assert "signed 301 records" in capsys.readouterr().out
+    assert (await ledger.verify()).valid
