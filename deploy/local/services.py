@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
@@ -73,6 +74,23 @@ class Deployment:
         # Not from the environment: this is a local broker without TLS or passwords.
         kafka = KafkaSettings.model_construct(bootstrap=self.kafka_bootstrap, topic_prefix=self.topic_prefix)
         await create_topics(kafka)
+
+    async def records_url(self) -> str:
+        """The database's address for the process of records: a login that can insert into the ledger and read it, no more.
+
+        It gets a new password each time, so nothing has to be kept.
+        """
+        parts = urlsplit(self.database_url)
+        login, password = f"{parts.path.strip('/')}_records_login", secrets.token_hex(24)
+        conn = await asyncpg.connect(self.database_url, timeout=10)
+        try:
+            if not await conn.fetchval("select 1 from pg_roles where rolname = $1", login):
+                await conn.execute(f'create role "{login}" login in role amends_records')
+            await conn.execute(f"alter role \"{login}\" password '{password}'")
+        finally:
+            await conn.close()
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{login}:{password}@{host}"))
 
     async def add_key(self, name: str, services: Iterable[str] = SERVICES) -> str:
         """A new API key that may do everything at `services`; `name` must be free. For intake it is the source's name."""

@@ -45,6 +45,7 @@ class LocalAmends:
         self._progress, self._tell = progress, tell
         self._stack = LocalStack(self.data, progress)
         self._services: list[ServiceProcess] = []
+        self._records_url = ""
         self._supervisor: Supervisor | None = None
 
     def __enter__(self) -> Self:
@@ -78,6 +79,7 @@ class LocalAmends:
         try:
             run_coroutine(deployment.prepare())
             run_coroutine(deployment.keep_key(SOURCE, self.noted["api_key"]))
+            self._records_url = run_coroutine(deployment.records_url())
         except AmendsError as error:
             raise StartFailed("services", f"{error}\nTo begin again with no data, delete {self.data}") from None
         except KafkaError as error:
@@ -95,7 +97,8 @@ class LocalAmends:
         environment = self._deployment().environment(**passed_on)
         for service in SERVICES:
             port = urlsplit(self.noted["urls"][service]).port or 0
-            process = ServiceProcess(service, environment=environment, folder=self.data / "logs", port=port)
+            own = {"AMENDS_DATABASE_URL": self._records_url} if service == "records" else {}
+            process = ServiceProcess(service, environment=environment | own, folder=self.data / "logs", port=port)
             self._services.append(process)
             self._progress(Step(service, "starting"))
             process.start()

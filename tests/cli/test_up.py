@@ -139,7 +139,7 @@ def test_a_second_start_goes_on_with_the_data_and_its_commands_work(
     assert json.loads(text)["adds_up"] is True
     assert {(flow["writer"], flow["reader"]) for flow in json.loads(text)["flows"]} == {
         ("intake", "escalation"), ("intake", "followup"), ("intake", "records"),
-        ("escalation", "followup"), ("escalation", "records"), ("followup", "records"),
+        ("escalation", "followup"), ("escalation", "records"), ("followup", "escalation"), ("followup", "records"),
     }  # fmt: skip
 
     # A source's key works within a second or so, is shown once, and does not work after it was disabled.
