@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from deploy import replay
+from shared.policy.backtest import commands as backtest
 from shared.policy.commands import app
 from shared.policy.distribution import commands, reading
 
 __all__ = ["app"]
 
-for part in (commands, reading, replay):
+for part in (commands, reading, replay, backtest):
     app.add_typer(part.app)

@@ -62,7 +62,7 @@ def validate(
             "warnings": [w.as_json() for w in warnings],
         }
         also = {"proofs": [each.as_json() for each in proved], "assumptions": list(assumptions)} if prove else {}
-        _print_json(shown | also)
+        print_json(shown | also)
         raise typer.Exit(1 if errors else 0)
     _show(warnings, text, file, "warning")
     _show(tuple(errors), text, file, "error")
@@ -83,7 +83,7 @@ def validate(
 @app.command(epilog="Example: amends policy test services/followup/policy/followup.retail.yaml --json")
 def test(file: File, as_json: AsJson = False) -> None:  # noqa: PT028 (a command, not a test)
     """Run the tests inside a document. Each rule must be hit by one of them."""
-    policy = _load(file, {"passed": False}, as_json)
+    policy = load_document(file, {"passed": False}, as_json)
     outcomes = run_tests(policy)
     hit = coverage(policy, outcomes)
     missed = [rule for rule, names in hit.items() if not names]
@@ -101,7 +101,7 @@ def test(file: File, as_json: AsJson = False) -> None:  # noqa: PT028 (a command
             for outcome in outcomes
         ]
         about = {"id": policy.id, "version": policy.version, "digest": policy.digest}
-        _print_json({"passed": passed, "tests": tests, "coverage": hit, "uncovered": missed, "policy": about})
+        print_json({"passed": passed, "tests": tests, "coverage": hit, "uncovered": missed, "policy": about})
     else:
         for outcome in outcomes:
             typer.echo(f"{'passed' if outcome.passed else 'FAILED'}  {outcome.name}")
@@ -122,7 +122,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Decide one complaint by a document, as a service would, and show which inputs decided."""
-    policy = _load(file, {"valid": False}, as_json)
+    policy = load_document(file, {"valid": False}, as_json)
     try:
         given, warnings = read_facts(policy.schema, json.loads(_text(facts)))
     except FactsRefused as refused:
@@ -137,7 +137,7 @@ def evaluate(
     if as_json:
         decided = {"outcome": result.outcome, "rules": list(result.rules), "inputs": result.inputs}
         about = {"version": policy.version, "digest": policy.digest, "degraded": result.degraded}
-        _print_json(decided | about)
+        print_json(decided | about)
         return
     typer.echo(f"{_title(policy)}{' DEGRADED' if result.degraded else ''}")
     _print_table("outcome", {name: _plain(value) for name, value in result.outcome.items()})
@@ -157,7 +157,7 @@ def schema(
         _wrong_use(f"there is no fact schema of '{service}'; choose one of {', '.join(schemas.services())}")
     table = schemas.schema(service, schemas.versions(service)[-1])
     if as_json:
-        _print_json(table.as_json())
+        print_json(table.as_json())
         return
     typer.echo(f"{table.name} ({service})")
     for path, fact in _rows("", table.facts):
@@ -172,7 +172,7 @@ def packs(as_json: AsJson = False) -> None:
     found = [load_policy(each.read_text(encoding="utf-8"), origin=each.name) for each in PACKS]
     if as_json:
         rows = [(policy, str(each)) for policy, each in zip(found, PACKS, strict=True)]
-        _print_json({"packs": [{"id": p.id, "version": p.version, "digest": p.digest, "file": f} for p, f in rows]})
+        print_json({"packs": [{"id": p.id, "version": p.version, "digest": p.digest, "file": f} for p, f in rows]})
         return
     for policy, file in zip(found, PACKS, strict=True):
         typer.echo(f"{_title(policy)}: {policy.document.metadata.reason}\n  {file}")
@@ -202,7 +202,7 @@ def checked(file: Path, as_json: bool) -> tuple[Policy, str]:
     missed = [rule for rule, names in coverage(policy, outcomes).items() if not names]
     if failed or missed:
         if as_json:
-            _print_json({"published": False, "failed_tests": failed, "uncovered": missed})
+            print_json({"published": False, "failed_tests": failed, "uncovered": missed})
         for name in failed:
             typer.echo(f"{file}: test failed: {name}", err=True)
         for rule in missed:
@@ -212,7 +212,8 @@ def checked(file: Path, as_json: bool) -> tuple[Policy, str]:
     return policy, text
 
 
-def _load(file: Path, shape: dict[str, Any], as_json: bool) -> Policy:
+def load_document(file: Path, shape: dict[str, Any], as_json: bool) -> Policy:
+    """The policy of a document; what is wrong with it ends the command with 1. `shape`: see _refuse."""
     try:
         return load_policy(_text(file), origin=str(file))
     except PolicyRefused as refused:
@@ -222,7 +223,7 @@ def _load(file: Path, shape: dict[str, Any], as_json: bool) -> Policy:
 def _refuse(refused: PolicyRefused, shape: dict[str, Any], as_json: bool) -> NoReturn:
     """Show what is wrong with the document and end with 1. `shape` is the JSON object's beginning."""
     if as_json:
-        _print_json({**shape, "errors": [each.as_json() for each in refused.problems], "warnings": []})
+        print_json({**shape, "errors": [each.as_json() for each in refused.problems], "warnings": []})
     else:
         _show(refused.problems, refused.text, Path(refused.origin), "error")
         count = len(refused.problems)
@@ -250,7 +251,7 @@ def _wrong_use(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def _print_json(value: dict[str, Any]) -> None:
+def print_json(value: dict[str, Any]) -> None:
     json.dump(value, sys.stdout, ensure_ascii=False, indent=2)
     typer.echo("")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -97,6 +97,31 @@ class Rules:
             return self._degraded(facts, f"{current.id}: {fault}" if current else str(fault))
         except Exception as error:  # a decision must be made whatever the facts hold
             return self._degraded(facts, f"{current.id if current else 'facts'}: {type(error).__name__}")
+
+    def matched(self, facts: Mapping[str, Any]) -> tuple[int, ...] | None:
+        """Which rules decide, without an explanation; None where the decision would be degraded."""
+        try:
+            v = self.load(facts)
+            found = []
+            for index, rule in enumerate(self.rules):
+                if rule.when(v):
+                    found.append(index)
+                    if self.hit_policy == "FIRST":
+                        break
+        except Exception:  # as in decide
+            return None
+        return None if self.hit_policy == "UNIQUE" and len(found) > 1 else tuple(found)
+
+    def outcome(self, matched: Sequence[int], facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What these rules decide together."""
+        if len(matched) == 1:
+            return self.rules[matched[0]].alone
+        return combined(self.default, [self.rules[index].settings for index in matched], self._due(facts))
+
+    @property
+    def by_due(self) -> bool:
+        """Whether the outcome depends on more than which rules match: on when targets of unlike units are due."""
+        return any(setting.by_due for rule in self.rules for setting in rule.settings)
 
     def _due(self, facts: Mapping[str, Any]) -> Due:
         def due(target: Target) -> datetime:
