@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from services.intake.submissions import (
 )
 from shared.contracts.complaints import (
     ComplaintReceived,
+    Contact,
     ContactAdded,
     Raw,
     ReplySent,
@@ -36,14 +38,19 @@ OUTCOMES: dict[str, str] = {
 }
 
 
+REMEMBERED_MESSAGES = 200
+
+
 @dataclass(frozen=True, slots=True)
 class IntakeState:
-    """What intake knows of a complaint: whether its first contact was received, and how much came since."""
+    """What intake knows of a complaint: whether its first contact was received, how much came since, and which messages
+    (short hashes of their ids, the newest last): one message may come as several events of its system."""
 
     received: bool = False
     contacts: int = 0
     replies: int = 0
     statuses: int = 0
+    messages: tuple[str, ...] = ()
 
 
 def decide(
@@ -52,13 +59,22 @@ def decide(
     """The event that `submission` becomes. `now` is not used: a contact carries the times of its own delivery."""
     before = state or IntakeState()
     match submission:
+        case ContactSubmission(contact=contact) | ReplySubmission(contact=contact) if _seen(before, contact):
+            repeated = SubmissionSetAside(
+                source=contact.source,
+                reason="this message came before, as another event",
+                received_at=delivery.received_at,
+                raw=contact.raw,
+            )
+            return Decision(before, (repeated,))
         case ContactSubmission(contact=contact):
-            after = replace(before, received=True, contacts=before.contacts + 1)
+            after = replace(_with_message(before, contact), received=True, contacts=before.contacts + 1)
             return Decision(
                 after, (ContactAdded(contact=contact) if before.received else ComplaintReceived(contact=contact),)
             )
         case ReplySubmission(contact=contact):
-            return Decision(replace(before, replies=before.replies + 1), (ReplySent(contact=contact),))
+            after = replace(_with_message(before, contact), replies=before.replies + 1)
+            return Decision(after, (ReplySent(contact=contact),))
         case StatusSubmission():
             reported = StatusReported(
                 source=submission.source,
@@ -80,6 +96,23 @@ def decide(
                 raw=_raw(submission.identity.sha256, delivery, item),
             )
             return Decision(before, (ended,))
+
+
+def _message_key(contact: Contact) -> str | None:
+    """What makes a message the same when it comes again. The rest of a message that came in parts is not the same."""
+    if contact.message_id is None:
+        return None
+    part = "rest" if contact.completes == contact.message_id else contact.author_kind == "agent"
+    return hashlib.sha256(f"{part}\x1f{contact.message_id}".encode()).hexdigest()[:16]
+
+
+def _seen(state: IntakeState, contact: Contact) -> bool:
+    return _message_key(contact) in state.messages
+
+
+def _with_message(state: IntakeState, contact: Contact) -> IntakeState:
+    key = _message_key(contact)
+    return state if key is None else replace(state, messages=(*state.messages, key)[-REMEMBERED_MESSAGES:])
 
 
 def _raw(sha256: bytes, delivery: Delivery, item: int) -> Raw:

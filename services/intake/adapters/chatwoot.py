@@ -47,10 +47,9 @@ class Chatwoot:
             (ident(at(body, "account", "id")) or "", event, own, changed or out.digest()[:32])
         )
         about = {"event_id": event_id, "event_type": body["event"]}
-        conversation = body if event.startswith("conversation") else body.get("conversation")
-        conversation = part(conversation)
+        conversation = part(body, "conversation") or (body if event.startswith("conversation") else {})
         record_id = ident(first(conversation, "id", "display_id"))
-        if event.startswith(("message", "conversation")) and record_id is None:
+        if event in ("messagecreated", "conversationcreated", "conversationstatuschanged") and record_id is None:
             out.reject(event_id, "conversation.id", "is required")
         elif event == "messagecreated":
             _message(out, body, body, conversation, about | {"record_id": record_id})
@@ -60,11 +59,12 @@ class Chatwoot:
             said = Said(
                 record_id=record_id or "", **about, at=(first(body, "updated_at", "timestamp", "last_activity_at"),)
             )
-            status = STATUSES.get(word(body.get("status")))
+            raw = first(body, "status") or conversation.get("status")
+            status = STATUSES.get(word(raw))
             if status is None:
                 out.set_aside(said, "the status means nothing here")
             else:
-                out.status(said, status, body.get("status"), by=at(body, "meta", "assignee", "id"))
+                out.status(said, status, raw, by=at(body, "meta", "assignee", "id"))
         else:
             out.set_aside(
                 Said(record_id=record_id or event_id, **about, at=(changed,)),

@@ -204,7 +204,7 @@ def _conversation(
         ),
         custom={"conversation_sid": record},
     )
-    if "messageadded" not in event and "messageadd" not in event:
+    if not word(event.replace(".", "")).endswith(("messageadded", "messageadd")):
         out.set_aside(said, f"{event[:60]} carries no words of the customer")
     elif word(author) in ("system", "bot", "twilio") or word(form.get("source")) == "system":
         out.set_aside(said, "written by the system, not by a person")

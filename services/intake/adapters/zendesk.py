@@ -152,8 +152,10 @@ def _message(out: Collected, common: dict[str, Any], body: dict[str, Any], event
         attachments=attachments(message.get("attachments"), "filename", "content_url", "content_type"),
         custom={"conversation_id": event.get("conversation_id")},
     )
-    if _machine(actor_id) or kind in ("system", "bot", "answerbot", "trigger", "automation"):
-        out.set_aside(said, f"written by a {'bot' if kind in ('bot', 'answerbot') else kind or 'bot'}, not by a person")
+    if _machine(actor_id) or kind in ("bot", "answerbot"):
+        out.set_aside(said, "written by a bot, not by a person")
+    elif kind in ("system", "trigger", "automation"):
+        out.set_aside(said, "written by the system, not by a person")
     elif kind in ("agent", "admin", "business", "staff"):
         out.reply(said)
     else:
