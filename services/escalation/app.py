@@ -1,4 +1,4 @@
-"""Composition root of escalation: `complaints` and commands in, `escalations` out."""
+"""Composition root of escalation: `complaints`, `followups`, commands and time in, `escalations` out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from services.escalation.domain import EscalationState
 from services.escalation.handlers import SERVICE, Handlers
 from shared.http.app import make_app
 from shared.http.operations import operations
+from shared.postgres.timers import Timers
 from shared.runtime import Base, Parts, run
 
 POLICY = "escalation.retail.yaml"
@@ -19,10 +20,12 @@ def build(base: Base) -> Parts:
     policies = base.policies("services.escalation", POLICY)
     handlers = Handlers(policies)
     handlers.saves = base.saves(EscalationState, handlers.decide)
+    timers = Timers(service=SERVICE, pool=base.pool, saves=handlers.saves, progress=base.progress)
     app = make_app("Amends escalation", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(handlers, base.keys))
     app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys))
-    return Parts(app, loops={"policies": policies.run}, consumer=base.consumer(handlers.handle_batch))
+    base.progress.expect("timers", base.settings.liveness_window_s)
+    return Parts(app, loops={"policies": policies.run, "timers": timers.run}, consumer=base.consumer(handlers.handle_batch))
 
 
 main = partial(run, SERVICE, build)

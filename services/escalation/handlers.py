@@ -1,4 +1,4 @@
-"""Escalation's way of an event: decode -> load -> decide -> save. Loading and saving are one step, `saves.act`."""
+"""Escalation's way of an event or a timer: decode -> load -> decide -> save. Loading and saving are one step, `saves.act`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from functools import cache
 from prometheus_client import Counter
 
 from services.escalation import domain
-from services.escalation.domain import EscalationState
+from services.escalation.domain import Book, EscalationState
 from shared.contracts.codec import read_data
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
-from shared.contracts.escalations import DecisionMade
+from shared.contracts.escalations import AlarmRaised, ClockMissed, DecisionMade
 from shared.contracts.topics import EVENTS
 from shared.policy.distribution.line import Policies
+from shared.policy.evaluate import Policy
 from shared.postgres.dead_letters import save_batch
 from shared.postgres.fold import from_record
 from shared.postgres.inputs import Input
@@ -30,11 +31,17 @@ def _decisions(policy: str, version: int, rule: str) -> Counter:
     return metrics.DECISIONS.labels(SERVICE, policy, str(version), rule)
 
 
-class Handlers:
-    """What escalation does with events and commands. `saves` is set by app.py: it needs `decide` of this object."""
+@cache
+def _missed(clock: str, regime: str) -> Counter:
+    return metrics.CLOCKS_MISSED.labels(SERVICE, clock, regime)
 
-    def __init__(self, policies: Policies) -> None:
+
+class Handlers:
+    """What escalation does with events, commands and timers. `saves` is set by app.py: it needs `decide` of this object."""
+
+    def __init__(self, policies: Policies, regimes: tuple[Policy, ...] = ()) -> None:
         self._policies = policies
+        self._regimes = regimes
         self.saves: Saves[EscalationState]
 
     async def handle_batch(self, records: Sequence[Event | Undecodable]) -> None:
@@ -43,14 +50,27 @@ class Handlers:
 
     def decide(self, state: EscalationState | None, item: Input, now: datetime) -> Decision[EscalationState] | Refused:
         if item.kind == "command":
-            return domain.on_command(state, item.body, now)
+            return domain.on_command(state, item.body, now, self._book(now, now))
+        if item.kind == "timer":
+            return _counted(domain.on_timer(state, item.body, now, self._book(now, now)))
         event: Event = item.body
         model = EVENTS.get(event.type)
         if model is None:  # a type that a later version of Amends writes: noted as seen, nothing else
             return Decision(state or EscalationState())
-        decision = domain.on_event(state, read_data(model, event.data), event.time, self._policies.in_force(event.time, now))
-        for data in decision.events:
-            if isinstance(data, DecisionMade):
-                for rule in data.policy.rules or ("default",):
-                    _decisions(data.policy.id, data.policy.version, rule).inc()
-        return decision
+        book = self._book(event.time, now)
+        return _counted(domain.on_event(state, read_data(model, event.data), event.time, book))
+
+    def _book(self, at: datetime, now: datetime) -> Book:
+        return Book(self._policies.in_force(at, now), self._regimes)
+
+
+def _counted(decision: Decision[EscalationState]) -> Decision[EscalationState]:
+    for data in decision.events:
+        if isinstance(data, DecisionMade):
+            for rule in data.policy.rules or ("default",):
+                _decisions(data.policy.id, data.policy.version, rule).inc()
+        elif isinstance(data, ClockMissed):
+            _missed(data.deadline.clock, data.deadline.regime or "").inc()
+        elif isinstance(data, AlarmRaised):
+            metrics.ALARMS.labels(SERVICE, data.cause).inc()
+    return decision

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from services.records import story_followups
+from services.records import story_escalations, story_followups
 
 EXCERPT = 60  # characters of the customer's words
 _CHANNELS = {
@@ -22,6 +22,7 @@ _CHANNELS = {
 }
 
 Data = Mapping[str, Any]
+_LINES = {**story_escalations.TELLERS, **story_followups.TELLERS}
 
 
 class Told(NamedTuple):
@@ -40,9 +41,9 @@ def tell(event: Mapping[str, Any]) -> Told:
             KeyError, TypeError, ValueError, AttributeError
         ):  # recorded as it came: it may be anything
             told = teller(event["data"])
-    elif event["type"] in story_followups.TELLERS:
+    elif event["type"] in _LINES:
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
-            what, line = story_followups.TELLERS[event["type"]]
+            what, line = _LINES[event["type"]]
             told = Told(what, line(event["data"]))
     # What outsiders have written must not steer a terminal.
     return Told(told.what, "".join(c if c.isprintable() else " " for c in told.text))

@@ -96,6 +96,16 @@ def paused_away(day: Day, start: int, joined: Pauses) -> bool:
     return True
 
 
+def part_of(
+    calendar: Calendar, start: int, target: Duration, due: int, joined: Pauses, part: int, whole: int
+) -> int | None:
+    """The instant at which `part`/`whole` of what counts until `due` has counted: when to warn."""
+    if target.business:
+        counted = counted_between(calendar, target, start, due, joined) * part // whole
+        return _open_reached(calendar, start, counted, joined) if counted else None
+    return _reached(start, budget_s(calendar, start, target) * part // whole, joined)
+
+
 def _elapsed(begin: int, end: int) -> int:
     return end - begin
 

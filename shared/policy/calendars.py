@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from functools import lru_cache
 from typing import Any
 
 from shared.calendar import case_file, clock, durations
-from shared.calendar.calendar import Calendar
+from shared.calendar.calendar import TooFar
+from shared.calendar.plain import calendar_of, text_of
 from shared.calendar.zones import to_instant, to_seconds, zone_info
 from shared.policy.problems import did_you_mean
 from shared.policy.targets import Target
@@ -100,7 +99,7 @@ def read_calendar(value: Any) -> dict[str, Any]:
             raise CalendarRefused(f"'{str(country)[:20]}' is not a country such as GB, GB-ENG or US", "country")
         read["country"] = country
     try:
-        _calendar(json.dumps(read, sort_keys=True))
+        calendar_of(text_of(read))
     except case_file.CaseRefused as refused:
         message = str(refused)
         raise CalendarRefused(message, "country" if message.startswith("calendar.country") else "weekly") from None
@@ -162,11 +161,8 @@ def due_at(calendar: Mapping[str, Any], start: datetime, target: Target) -> date
     """When a target that began at the aware `start` is due by the calendar; in UTC. Never: the end of all times."""
     if not target.business:
         return durations.add(start, durations.parse(str(target)), calendar["zone"])
-    found = _calendar(json.dumps(calendar, sort_keys=True))
-    due = clock.due_at(found, to_seconds(start), durations.read(str(target)), [])
+    try:
+        due = clock.due_at(calendar_of(text_of(calendar)), to_seconds(start), durations.read(str(target)), ())
+    except TooFar:
+        due = None
     return NEVER if due is None else to_instant(due)
-
-
-@lru_cache(maxsize=64)
-def _calendar(text: str) -> Calendar:
-    return case_file.read_calendar(json.loads(text), "calendar")

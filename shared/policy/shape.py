@@ -58,7 +58,7 @@ class ClockKind(Shape):
     """What a clock that rules name under `clocks` is.
 
     A legal clock is never paused; `law` says where it is written. It starts at `counts_from`; `warn_before` are the
-    times before it is due at which somebody is told.
+    times before it is due at which somebody is told. It is met by a reply to the customer, or by the resolution.
     """
 
     title: Line
@@ -67,6 +67,7 @@ class ClockKind(Shape):
     pausable: bool = False
     counts_from: Literal["received", "resolved"] = "received"
     warn_before: Annotated[list[Span], Field(max_length=5)] = []
+    met_by: Literal["reply", "resolution"] = "resolution"
 
 
 class PerCustomer(Shape):

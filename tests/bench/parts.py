@@ -150,8 +150,9 @@ def _fold(maker: Maker, service: str, inputs: Sequence[Input]) -> float:
 
 def _decide(on_event: Any, maker: Maker, service: str, events: Sequence[Event]) -> float:
     policy = policy_of(service, f"{service}.retail.yaml")
+    given = escalation.Book(policy) if service == "escalation" else policy
     now = utc_now()
-    return each(lambda data: on_event(None, data, now, policy), [_read(e) for e in events])
+    return each(lambda data: on_event(None, data, now, given), [_read(e) for e in events])
 
 
 def _policy(service: str, name: str, received: Sequence[Event]) -> dict[str, float]:

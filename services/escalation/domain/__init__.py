@@ -1,124 +1,165 @@
-"""Who deals with a complaint, by when, and where it stands. Pure: state, input and policy in; state and events out.
+"""Who deals with a complaint, by when, and where it stands. Pure: state, input and policies in; state and events out.
 
-Each part decides about its own piece of the state and knows nothing of the others: `status`, `tiers`, `clocks`. Here
-stands what an input means to all of them.
+Each part decides about its own piece of the state and knows nothing of the others: `status`, `tiers`, `clocks` (with
+`promises`, what policies want, and `changes`, what happens to clocks). `deciding` lets the policies decide about them
+together. Here stands what each input means.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
-from services.escalation.domain import clocks, status, tiers
-from services.escalation.domain.clocks import Clocks
-from services.escalation.domain.status import Close, Reports, Resolve
-from services.escalation.domain.tiers import Tiers
+from services.escalation.domain import changes, deciding, status, tiers
+from services.escalation.domain.promises import Book
+from services.escalation.domain.state import EscalationState, Events, Step
+from services.escalation.domain.status import Close, Reopen, Resolve, Wait
+from services.escalation.domain.tiers import Escalate
+from shared.calendar.zones import to_instant, to_seconds
 from shared.contracts.complaints import ComplaintReceived, Contact, ContactAdded, ReplySent, StatusReported
-from shared.contracts.decision import Decision, Refused
+from shared.contracts.decision import Decision, Due, Refused, Timer
 from shared.contracts.envelope import EventData
-from shared.contracts.escalations import DecisionMade, StatusChanged
-from shared.policy.complaint import ComplaintFacts, citation
-from shared.policy.evaluate import Policy
+from shared.contracts.escalations import StatusChanged
+from shared.contracts.followups import PromiseBroken
 
-__all__ = ["Close", "Command", "EscalationState", "Resolve", "on_command", "on_event"]
+__all__ = ["Book", "Close", "Command", "Escalate", "EscalationState", "Reopen", "Resolve", "Wait", "on_command", "on_event", "on_timer"]
 
-Command = Resolve | Close
-
-
-@dataclass(frozen=True, slots=True)
-class EscalationState:
-    """What escalation knows and has decided of a complaint: one part for each module of the domain."""
-
-    facts: ComplaintFacts = field(default_factory=ComplaintFacts)
-    reports: Reports = field(default_factory=Reports)
-    tiers: Tiers = field(default_factory=Tiers)
-    clocks: Clocks = field(default_factory=Clocks)
-
+CLOCKS = "clocks"  # the timer: a complaint has one, for whatever of its clocks comes next
+Command = Resolve | Close | Wait | Reopen | Escalate
 
 S = EscalationState
 _NEW = EscalationState()
 
 
-def on_event(state: S | None, data: EventData, at: datetime, policy: Policy) -> Decision[S]:
-    """What an event of intake, accepted `at`, changes."""
+def on_event(state: S | None, data: EventData, at: datetime, book: Book) -> Decision[S]:
+    """What an event of intake or follow-up, accepted or decided `at`, changes."""
     before = state or _NEW
+    known = before.facts.received_at is not None
     match data:
         case ComplaintReceived(contact=contact):
-            return _received(before, contact, at, policy)
+            return _decision(before, _received(before, contact, at, book))
         case ContactAdded(contact=contact):
-            return _wrote_again(before, contact, at, policy)
+            return _decision(before, _wrote_again(before, contact, at, book))
         case ReplySent(contact=contact):
-            return Decision(replace(before, facts=before.facts.after_reply(contact.occurred_at)))
+            return _decision(before, _replied(before, contact, at))
+        case StatusReported() if known:
+            return _decision(before, _reported(before, data, at, book))
         case StatusReported():
-            if before.facts.received_at is None:
-                return Decision(replace(before, reports=status.keep(before.reports, data)))
-            return _reported(before, data)
+            return Decision(replace(before, reports=status.keep(before.reports, data)))
+        case PromiseBroken() if known:
+            return _decision(before, deciding.lifted(before, book, "broken_promise", f"{data.promise}, {data.kind}", at))
         case _:
             return Decision(before)
 
 
-def on_command(state: S | None, command: Command, now: datetime) -> Decision[S] | Refused:
+def on_command(state: S | None, command: Command, now: datetime, book: Book) -> Decision[S] | Refused:
     """What a person's command changes, or why it cannot be done."""
     if state is None or state.facts.received_at is None:
         detail = "Escalation knows no complaint with this id. If it was just sent, try again in a moment."
         return Refused(404, "No such complaint", detail)
     match command:
-        case Resolve() | Close():
+        case Escalate():
+            if state.facts.status not in ("open", "waiting"):
+                return Refused(409, "Not open", f"The complaint is {state.facts.status}: reopen it first.")
+            raised = tiers.command(state.tiers, command, book.desks, book.top_tier, now)
+            if isinstance(raised, Refused):
+                return raised
+            return _decision(state, (replace(state, tiers=raised[0]), raised[1]))
+        case Resolve() | Close() | Wait() | Reopen():
             changed = status.command(state.facts, command, now)
-            return changed if isinstance(changed, Refused) else Decision(_changed(state, changed), (changed,))
+            return changed if isinstance(changed, Refused) else _decision(state, _changed(state, changed, now, book))
 
 
-def _received(before: S, contact: Contact, at: datetime, policy: Policy) -> Decision[S]:
+def on_timer(state: S | None, due: Due, now: datetime, book: Book) -> Decision[S]:
+    """Time has passed: warnings, misses, and what rises because of them. `now` is later than `due` after an outage."""
+    before = state or _NEW
+    at = to_seconds(now)
+    after, events, missed = changes.fired(before.clocks, at)
+    step = replace(before, clocks=after), events
+    if missed:
+        step = deciding.missed(step[0], missed, now, book, events)
+    elif before.tiers.raise_at is not None and before.tiers.raise_at <= at:
+        step = deciding.still_missed(step[0], now, book, events)
+    return _decision(before, step, fired=True)
+
+
+def _decision(before: S, step: Step, *, fired: bool = False) -> Decision[S]:
+    """With the timer set anew where the next thing to do is another one than before."""
+    after, events = step
+    wake = _wake(after)
+    if wake == _wake(before) and not fired:
+        return Decision(after, events)
+    if wake is None:
+        return Decision(after, events, cancel=() if fired else (CLOCKS,))
+    return Decision(after, events, (Timer(CLOCKS, to_instant(wake)),))
+
+
+def _wake(state: S) -> int | None:
+    return min((at for at in (state.clocks.wake, state.tiers.raise_at) if at is not None), default=None)
+
+
+# --- what happens
+
+
+def _received(before: S, contact: Contact, at: datetime, book: Book) -> Step:
     early = before.reports.early
-    known = replace(before, facts=before.facts.after_contact(contact), reports=replace(before.reports, early=None))
-    after, decision = _decide(known, at, policy, ComplaintReceived.TYPE)
+    reports = replace(before.reports, early=None).after_contact(contact)
+    known = replace(before, facts=before.facts.after_contact(contact), reports=reports)
+    after, events = deciding.decide(known, at, book, ComplaintReceived.TYPE, always=True)
     if early is None:
-        return Decision(after, (decision,))
-    reported = _reported(after, early)
-    return Decision(reported.state, (decision, *reported.events))
+        return after, events
+    after, more = _reported(after, early, at, book)
+    return after, (*events, *more)
 
 
-def _wrote_again(before: S, contact: Contact, at: datetime, policy: Policy) -> Decision[S]:
-    """A new contact may raise the tier; and it reopens what was thought to be solved."""
-    after = replace(before, facts=before.facts.after_contact(contact))
-    events: tuple[EventData, ...] = ()
+def _wrote_again(before: S, contact: Contact, at: datetime, book: Book) -> Step:
+    """A new contact may raise the tier; it ends the waiting, and reopens what was thought to be solved."""
+    after = replace(before, facts=before.facts.after_contact(contact), reports=before.reports.after_contact(contact))
+    events: Events = ()
     if after.facts.status != "open":
         reason = "the customer wrote again"
         reopened = status.change(after.facts, "open", contact.occurred_at, by="customer", reason=reason)
-        after, events = _changed(after, reopened), (reopened,)
-    decided, decision = _decide(after, at, policy, ContactAdded.TYPE)
-    if (decided.tiers, decided.clocks) != (before.tiers, before.clocks):
-        return Decision(decided, (*events, decision))
-    return Decision(after, events)
+        after, events = _changed(after, reopened, at, book)
+    after, more = deciding.decide(after, at, book, ContactAdded.TYPE)
+    return after, (*events, *more)
 
 
-def _reported(before: S, data: StatusReported) -> Decision[S]:
+def _replied(before: S, contact: Contact, at: datetime) -> Step:
+    facts = before.facts.after_reply(contact.occurred_at)
+    after, events = changes.replied(before.clocks, _seconds(contact.occurred_at, at))
+    return deciding.at_rest(replace(before, facts=facts, clocks=after)), events
+
+
+def _reported(before: S, data: StatusReported, at: datetime, book: Book) -> Step:
     reports, changed = status.report(before.facts, before.reports, data)
     after = replace(before, reports=reports)
-    return Decision(after) if changed is None else Decision(_changed(after, changed), (changed,))
+    return (after, ()) if changed is None else _changed(after, changed, at, book)
 
 
-def _changed(before: S, changed: StatusChanged) -> S:
-    return replace(before, facts=before.facts.after_status(changed.status, changed.occurred_at))
+def _changed(before: S, changed: StatusChanged, at: datetime, book: Book) -> Step:
+    """A new status, and what it means to the clocks."""
+    when, old, new = _seconds(changed.occurred_at, at), changed.previous, changed.status
+    running, events = before.clocks, list[EventData]([changed])
+    if old == "waiting":
+        why = "the customer wrote" if changed.by == "customer" else f"the complaint is {new}"
+        running, more = changes.resumed(running, when, why)
+        events += more
+    if new == "waiting":
+        running, more = changes.paused(running, when)
+        events += more
+    elif new in ("resolved", "closed") and old in ("open", "waiting"):
+        running, more = changes.resolved(running, when)
+        events += more
+    elif new == "open" and old in ("resolved", "closed"):
+        running, more = changes.reopened(running, when)
+        events += more
+    after = replace(before, facts=before.facts.after_status(new, changed.occurred_at), clocks=running)
+    if new == "resolved":
+        after, more = deciding.after_resolution(after, at, book, when)
+        events += more
+    return deciding.at_rest(after), tuple(events)
 
 
-def _decide(before: S, as_of: datetime, policy: Policy, trigger: str) -> tuple[S, DecisionMade]:
-    """Apply the policy: tier and clocks by its outcome."""
-    result = policy.decide(before.facts.as_of(as_of))
-    started_at = before.facts.received_at or as_of
-    decided = replace(
-        before,
-        tiers=tiers.decided(before.tiers, result.outcome),
-        clocks=clocks.decided(before.clocks, result.outcome, started_at, policy.calendar_zone),
-    )
-    decision = DecisionMade(
-        tier=decided.tiers.tier or 1,
-        previous_tier=before.tiers.tier,
-        clocks=decided.clocks.clocks,
-        remedy_authority=decided.tiers.remedy_authority,
-        guidance=result.guidance,
-        policy=citation(policy, result),
-        trigger=trigger,
-        as_of=as_of,
-    )
-    return decided, decision
+def _seconds(occurred: datetime, at: datetime) -> int:
+    """When it occurred, by the source's clock; that clock may be ahead, and nothing occurs after it was accepted."""
+    return to_seconds(min(occurred, at))

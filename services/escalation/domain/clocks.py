@@ -1,34 +1,193 @@
-"""By when a complaint must be acknowledged and answered. Pure."""
+"""By when a complaint must be answered: its clocks, and what is due when. Pure.
+
+Each deadline follows from when its clock started, the targets that were promised for it, and the pauses: nothing else,
+and in no order. A clock keeps every target that was promised; the earliest binds (ADR 8). Instants are whole seconds
+since 1970, as in shared/calendar. What happens to clocks stands in `changes`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from shared.calendar import durations
-from shared.contracts.escalations import Clock, ClockName
+from services.escalation.domain.promises import MetBy, Target, Wanted
+from shared.calendar import clock as business
+from shared.calendar.calendar import Calendar, TooFar, merged
+from shared.calendar.clock import FOREVER, Pauses
+from shared.calendar.durations import read
+from shared.calendar.plain import calendar_of
+from shared.calendar.zones import to_instant
+from shared.contracts.escalations import Clock, Deadline
 
-_CLOCKS: tuple[tuple[ClockName, str], ...] = (
-    ("acknowledge", "acknowledge_within"),
-    ("final_response", "final_response_within"),
-)
+# Without a time of its own to warn, a clock warns when a quarter of its time is left.
+_WARN_AFTER = (3, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One clock. `due` None: an open pause holds it, or its calendar never opens. `warn`: when to warn next.
+
+    `binding` is the target that is due first. `met` and `missed`: when that happened; a clock with either is at rest.
+    """
+
+    name: str
+    started: int
+    targets: tuple[Target, ...]
+    met_by: MetBy
+    regime: str = ""
+    legal: bool = False
+    pausable: bool = True
+    from_resolution: bool = False
+    warn_before: tuple[str, ...] = ()
+    due: int | None = None
+    warn: int | None = None
+    warned: int = 0
+    binding: int = 0
+    met: int | None = None
+    missed: int | None = None
+
+    @property
+    def live(self) -> bool:
+        return self.met is None and self.missed is None
+
+    @property
+    def key(self) -> str:
+        """How people name it: a legal clock with its regime before it."""
+        return f"{self.regime}/{self.name}" if self.regime else self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """The clocks of a complaint."""
+    """The clocks of a complaint, the pauses while it was waiting for the customer, and the calendars that count."""
 
-    clocks: tuple[Clock, ...] = ()
+    running: tuple[Running, ...] = ()
+    pauses: tuple[tuple[int, int | None], ...] = ()
+    calendars: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def paused_since(self) -> int | None:
+        """When the open pause began, if there is one."""
+        return self.pauses[-1][0] if self.pauses and self.pauses[-1][1] is None else None
+
+    @property
+    def wake(self) -> int | None:
+        """When something is to be done next, if nothing else happens."""
+        return min((at for each in self.running if each.live for at in (each.warn, each.due) if at is not None), default=None)
 
 
-def decided(before: Clocks, outcome: Mapping[str, Any], started_at: datetime, zone: str) -> Clocks:
-    """By a policy's outcome. No deadline moves later by it: what was promised stands (ADR 8)."""
-    earlier = {clock.name: clock for clock in before.clocks}
-    clocks = []
-    for name, target in _CLOCKS:
-        due_at = durations.add(started_at, durations.parse(outcome[target]), zone)
-        clock = Clock(name=name, target=outcome[target], started_at=started_at, due_at=due_at, zone=zone)
-        clocks.append(min(clock, earlier.get(name, clock), key=lambda c: c.due_at))
-    return Clocks(tuple(clocks))
+def started(
+    before: Clocks, wishes: Iterable[Wanted], calendars: Mapping[str, str], *, received: int, resolved: int | None
+) -> tuple[Clocks, tuple[Running, ...]]:
+    """With what a decision wants: new clocks, and earlier deadlines for those there are; and which these are.
+
+    A target that would be due later than what was promised changes nothing: the promise stands.
+    """
+    known = {(each.regime, each.name): each for each in before.running}
+    after = replace(before, calendars={**before.calendars, **calendars}) if calendars.items() - before.calendars.items() else before
+    joined = joined_pauses(before)
+    set_now = []
+    for wish in wishes:
+        key = (wish.regime, wish.name)
+        start = received if wish.counts_from == "received" else resolved
+        clock = known.get(key)
+        if clock is None and start is not None:
+            clock = Running(
+                name=wish.name, started=start, targets=(wish.target,), met_by=wish.met_by, regime=wish.regime,
+                legal=wish.legal, pausable=wish.pausable, from_resolution=wish.counts_from == "resolved",
+                warn_before=wish.warn_before,
+            )  # fmt: skip
+        elif clock is not None and clock.live and _earlier(after, clock, wish.target, joined):
+            clock = replace(clock, targets=(*_not_later(clock.targets, wish.target), wish.target))
+        else:
+            continue
+        known[key] = clock = reckoned(after, clock, joined)
+        set_now.append(clock)
+    if not set_now:
+        return before, ()
+    return replace(after, running=tuple(known.values())), tuple(set_now)
+
+
+def _earlier(clocks: Clocks, clock: Running, target: Target, joined: Pauses) -> bool:
+    """True when the target would be due before what was promised; an open pause, for this, ends where it began."""
+    if any((target.text, target.calendar) == (each.text, each.calendar) for each in clock.targets):
+        return False
+    closed = [(begin, end) for begin, end in joined if end != FOREVER] if clock.pausable else []
+    new = _due(clocks, clock.started, target, closed)
+    old = min((due for each in clock.targets if (due := _due(clocks, clock.started, each, closed)) is not None), default=None)
+    return new is not None and (old is None or new < old)
+
+
+def _not_later(targets: tuple[Target, ...], new: Target) -> tuple[Target, ...]:
+    """Those that could still be due before the new one: of the same unit and calendar, more is always later."""
+    return tuple(
+        each for each in targets
+        if (each.calendar, each.duration.unit) != (new.calendar, new.duration.unit) or each.duration.amount < new.duration.amount
+    )  # fmt: skip
+
+
+def reckoned(clocks: Clocks, clock: Running, joined: Pauses) -> Running:
+    """The clock with its due time, and the next warning before it."""
+    pauses: Pauses = joined if clock.pausable else ()
+    dues = [_due(clocks, clock.started, target, pauses) for target in clock.targets]
+    due = min((each for each in dues if each is not None), default=None)
+    binding = 0 if due is None else dues.index(due)
+    warn = None if due is None else _next_warning(clocks, clock, clock.targets[binding], due, pauses)
+    return replace(clock, due=due, binding=binding, warn=warn)
+
+
+def _next_warning(clocks: Clocks, clock: Running, target: Target, due: int, pauses: Pauses) -> int | None:
+    """The times to warn lie before due, in order; `warned` says how many of them have been used."""
+    times = sorted(at for text in clock.warn_before if (at := due - read(text).length_s) > clock.started)
+    if not times:
+        counts = calendar(clocks, target)
+        quarter_left = business.part_of(counts, clock.started, target.duration, due, pauses, *_WARN_AFTER)
+        times = [quarter_left] if quarter_left is not None and clock.started < quarter_left < due else []
+    return times[clock.warned] if clock.warned < len(times) else None
+
+
+def _due(clocks: Clocks, start: int, target: Target, joined: Pauses) -> int | None:
+    try:
+        return business.due_at(calendar(clocks, target), start, target.duration, joined)
+    except (TooFar, OverflowError):  # beyond the year 9998: never, for all that people can know
+        return None
+
+
+def calendar(clocks: Clocks, target: Target) -> Calendar:
+    """The calendar that counts for a target."""
+    return calendar_of(clocks.calendars[target.calendar])
+
+
+def joined_pauses(clocks: Clocks) -> list[tuple[int, int]]:
+    """The pauses as shared/calendar takes them."""
+    return merged([(begin, FOREVER if end is None else end) for begin, end in clocks.pauses]) if clocks.pauses else []
+
+
+def deadline(clocks: Clocks, clock: Running) -> Deadline:
+    """The clock as events tell it."""
+    target = clock.targets[clock.binding]
+    return Deadline(
+        clock=clock.name,
+        regime=clock.regime or None,
+        legal=clock.legal,
+        pausable=clock.pausable,
+        target=target.text,
+        started_at=to_instant(clock.started),
+        due_at=None if clock.due is None else to_instant(clock.due),
+        zone=calendar(clocks, target).zone,
+        calendar=target.calendar,
+        policy=target.policy,
+        version=target.version,
+        rules=target.rules,
+    )
+
+
+def as_first_released(clocks: Clocks) -> tuple[Clock, ...]:
+    """The service's own clocks as `DecisionMade.clocks` tells them; one that an open pause holds is left out."""
+    return tuple([
+        Clock(
+            name=each.name, target=each.targets[each.binding].text, started_at=to_instant(each.started),
+            due_at=to_instant(each.due), zone=calendar(clocks, each.targets[each.binding]).zone,
+        )
+        for each in clocks.running
+        if not each.regime and each.due is not None and (each.name == "acknowledge" or each.name == "final_response")
+    ])  # fmt: skip

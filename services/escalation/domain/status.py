@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from shared.contracts.complaints import Short, StatusReported
+from shared.contracts.complaints import Contact, Short, StatusReported
 from shared.contracts.decision import Refused
 from shared.contracts.escalations import Reason, Status, StatusChanged
 from shared.policy.complaint import ComplaintFacts
@@ -16,12 +16,17 @@ from shared.policy.complaint import ComplaintFacts
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """What the contact centre says of its own record."""
+    """What the contact centre says of its own record, and when the customer last wrote by their own clock."""
 
     # What it reported before the complaint itself arrived.
     early: StatusReported | None = None
     # When the last report that was followed occurred: an older one that comes late says nothing new.
     followed_at: AwareDatetime | None = None
+    wrote_at: AwareDatetime | None = None
+
+    def after_contact(self, contact: Contact) -> Reports:
+        wrote_at = contact.occurred_at if self.wrote_at is None else max(self.wrote_at, contact.occurred_at)
+        return replace(self, wrote_at=wrote_at)
 
 
 class Resolve(BaseModel):
@@ -43,6 +48,24 @@ class Close(BaseModel):
     by: Short = ""
 
 
+class Wait(BaseModel):
+    """A person says that it is for the customer to answer: the service's own clocks stand still until they do."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Reason
+    by: Short = ""
+
+
+class Reopen(BaseModel):
+    """A person says that there is something to do after all: open again, with the same clocks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Reason
+    by: Short = ""
+
+
 def keep(reports: Reports, data: StatusReported) -> Reports:
     """Note a report about a complaint that has not arrived yet; the latest by its own time counts."""
     if reports.early is not None and data.occurred_at < reports.early.occurred_at:
@@ -51,17 +74,21 @@ def keep(reports: Reports, data: StatusReported) -> Reports:
 
 
 def report(facts: ComplaintFacts, reports: Reports, data: StatusReported) -> tuple[Reports, StatusChanged | None]:
-    """What the contact centre says of its own record is a fact: it is followed, whatever the status here."""
+    """What the contact centre says of its own record is a fact: it is followed, whatever the status here.
+
+    Except that it waits for a customer who has written since: nobody waits for an answer that is there.
+    """
     if reports.followed_at is not None and data.occurred_at < reports.followed_at:
         return reports, None
-    reports = Reports(early=None, followed_at=data.occurred_at)
-    if data.status == facts.status:
+    reports = replace(reports, early=None, followed_at=data.occurred_at)
+    answered = data.status == "waiting" and reports.wrote_at is not None and reports.wrote_at >= data.occurred_at
+    if data.status == facts.status or answered:
         return reports, None
     by = f"contact-centre:{data.source.instance}"
     return reports, change(facts, data.status, data.occurred_at, by=by, reason=data.reason)
 
 
-def command(facts: ComplaintFacts, given: Resolve | Close, now: datetime) -> StatusChanged | Refused:
+def command(facts: ComplaintFacts, given: Resolve | Close | Wait | Reopen, now: datetime) -> StatusChanged | Refused:
     """What a person's command changes, or why it cannot be done."""
     status = facts.status
     match given:
@@ -76,6 +103,14 @@ def command(facts: ComplaintFacts, given: Resolve | Close, now: datetime) -> Sta
                 detail = f"The complaint is {status}: closing it without a resolution needs a `reason`."
                 return Refused(409, "Not resolved", detail)
             return change(facts, "closed", now, by=given.by, reason=given.reason)
+        case Wait():
+            if status != "open":
+                return Refused(409, "Not open", f"The complaint is {status}; only an open one can wait for the customer.")
+            return change(facts, "waiting", now, by=given.by, reason=given.reason)
+        case Reopen():
+            if status == "open":
+                return Refused(409, "Already open", "The complaint is open.")
+            return change(facts, "open", now, by=given.by, reason=given.reason)
 
 
 def change(facts: ComplaintFacts, status: Status, at: datetime, *, by: str, **why: Any) -> StatusChanged:

@@ -1,0 +1,114 @@
+"""What a policy promises: which clocks a decision wants, with which target, set by which rule. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from shared.calendar.durations import Duration, read
+from shared.calendar.plain import digest_of, text_of
+from shared.policy.evaluate import Policy, PolicyResult
+from shared.policy.shape import ClockKind
+
+MetBy = Literal["reply", "resolution"]
+ACKNOWLEDGE, NEXT_UPDATE, FINAL_RESPONSE = "acknowledge", "next_update", "final_response"
+# The service's own clocks that each have an outcome of their own.
+_OWN: Mapping[str, tuple[str, MetBy]] = {
+    ACKNOWLEDGE: ("acknowledge_within", "reply"),
+    NEXT_UPDATE: ("next_update_within", "reply"),
+    FINAL_RESPONSE: ("final_response_within", "resolution"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What was promised for a clock, and by whom: rules of a policy's version, counted in a calendar."""
+
+    text: str
+    calendar: str
+    policy: str
+    version: int
+    rules: tuple[str, ...]
+
+    @property
+    def duration(self) -> Duration:
+        return read(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A clock that a decision wants."""
+
+    name: str
+    regime: str
+    target: Target
+    legal: bool
+    pausable: bool
+    met_by: MetBy
+    counts_from: Literal["received", "resolved"]
+    warn_before: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What decides: the service's own policy, those of the legal regimes beside it, and the tiers and desks there are."""
+
+    own: Policy
+    regimes: tuple[Policy, ...] = ()
+    top_tier: int = 3
+    desks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What is read from a policy once: its calendar, and what each rule sets, by outcome and clock."""
+
+    calendar: str
+    calendar_text: str
+    kinds: Mapping[str, ClockKind]
+    sets: Mapping[str, Mapping[tuple[str, str | None], Any]]
+
+
+@lru_cache(maxsize=64)
+def page(policy: Policy) -> _Page:
+    """The policy's calendar by name (one that is written out is named by its digest), its clocks, its rules by id."""
+    spec = policy.document.spec
+    text = text_of(policy.calendar)
+    named = spec.calendar if isinstance(spec.calendar, str) else digest_of(text)
+    kinds = {name: ClockKind(title=name, pausable=True) for name in _OWN} | spec.clocks
+    sets = {rule.id: {(each.name, each.key): each.value for each in rule.settings} for rule in policy.rules.rules}
+    return _Page(named, text, kinds, sets)
+
+
+def counts_from_resolution(policy: Policy) -> bool:
+    """Whether it has clocks that begin with the resolution."""
+    return any(kind.counts_from == "resolved" for kind in page(policy).kinds.values())
+
+
+def wanted(policy: Policy, result: PolicyResult, regime: str = "") -> Iterator[Wanted]:
+    """The clocks of a result. `regime`: the policy is that of a legal regime."""
+    for name, (outcome, met_by) in () if regime else _OWN.items():
+        if outcome in result.outcome:
+            yield _wanted(policy, result, name, regime, (outcome, None), result.outcome[outcome], met_by)
+    for name, text in result.outcome.get("clocks", {}).items():
+        yield _wanted(policy, result, name, regime, ("clocks", name), text, page(policy).kinds[name].met_by)
+
+
+def _wanted(
+    policy: Policy, result: PolicyResult, name: str, regime: str, place: tuple[str, str | None], text: str, met_by: MetBy
+) -> Wanted:
+    read_once = page(policy)
+    rules = tuple([rule for rule in result.rules if read_once.sets[rule].get(place) == text])
+    kind = read_once.kinds[name]
+    return Wanted(
+        name=name,
+        regime=regime,
+        target=Target(text, read_once.calendar, policy.id, policy.version, rules or ("default",)),
+        legal=kind.legal,
+        pausable=kind.pausable and not kind.legal,
+        met_by=met_by,
+        counts_from=kind.counts_from,
+        warn_before=tuple(kind.warn_before),
+    )

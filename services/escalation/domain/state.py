@@ -1,0 +1,25 @@
+"""The state of a complaint in escalation: one part for each module of the domain. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from services.escalation.domain.clocks import Clocks
+from services.escalation.domain.status import Reports
+from services.escalation.domain.tiers import Tiers
+from shared.contracts.envelope import EventData
+from shared.policy.complaint import ComplaintFacts
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationState:
+    """What escalation knows and has decided of a complaint."""
+
+    facts: ComplaintFacts = field(default_factory=ComplaintFacts)
+    reports: Reports = field(default_factory=Reports)
+    tiers: Tiers = field(default_factory=Tiers)
+    clocks: Clocks = field(default_factory=Clocks)
+
+
+Events = tuple[EventData, ...]
+Step = tuple[EscalationState, Events]
