@@ -78,7 +78,7 @@ def test_every_difference_is_named(change: Change, difference: str) -> None:
 
 def test_what_waits_for_a_person_is_not_missing() -> None:
     def park(counts: Any) -> None:  # one event of intake, and the one behind it waits
-        counts["escalation"].update(handled={"intake": 2}, parked={"intake": 1}, held={"intake": 1})
+        counts["escalation"].update(handled={"intake": 2, "followup": 2}, parked={"intake": 1}, held={"intake": 1})
 
     assert compare(changed(park)).differences == ()
 
