@@ -107,7 +107,7 @@ def test_a_second_start_goes_on_with_the_data_and_its_commands_work(
     for word in ("resolved, tier 3, 7 events", "received", "decided", "check-in scheduled", "by FUP-030", "ledger row"):
         assert word in text
     code, text = amends("timeline", complaint, "--json")
-    assert [event["service"] for event in json.loads(text)["timeline"]].count("escalation") == 2
+    assert [event["service"] for event in json.loads(text)["timeline"]].count("escalation") == 3
     code, text = amends("plan", complaint)
     assert code == 0
     assert "ask by email" in text
