@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from services.intake.import_commands import import_file
 from services.intake.mapping_commands import app as mapping_commands
 from services.intake.mapping_commands import checked
 from services.intake.source_commands import sources
@@ -20,6 +21,7 @@ app.add_typer(sources, name="sources")
 intake = typer.Typer(no_args_is_help=True, help="Try what intake reads, draft mappings, read again what it could not.")
 app.add_typer(intake, name="intake")
 intake.add_typer(mapping_commands, name="map")
+intake.command("import", epilog="Example: amends intake import complaints.csv --source crm-export --preview")(import_file)
 
 
 @app.command(epilog="Example: amends send deploy/samples/complaints.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ import structlog
 from services.intake import domain, reading, store
 from services.intake.accept import Acceptance, Answer
 from services.intake.adapters import ADAPTERS
+from services.intake.adapters.email import SAME_ID
 from services.intake.domain import OUTCOMES, IntakeState
 from services.intake.sources import Sources
 from services.intake.store import Accepted, Stored
@@ -32,6 +34,7 @@ from services.intake.submissions import (
     Unread,
     Unreadable,
     keep,
+    kind_of,
     unread,
 )
 from shared.contracts import ids
@@ -68,11 +71,16 @@ class Normal:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A submission that is stored (or was before, or conflicts with what was), and the complaint that it belongs to."""
+    """A submission that is stored (or was before, or conflicts with what was), and the complaint that it belongs to.
+
+    `kind` is what it was read as; `reason` says why, where it is no contact.
+    """
 
     event_id: str
     complaint_id: UUID
     answer: Answer
+    kind: str = ""
+    reason: str | None = None
 
 
 class Handlers:
@@ -107,8 +115,18 @@ class Handlers:
         items = _read(delivery, adapter)
         if isinstance(items, Unread):
             subject = ids.submission_id(self._id_key, delivery.source, items.identity.event_id)
-            return await self._store(delivery, adapter, carrier, items, {WHOLE: (items.identity, subject)})
-        return await self._store(delivery, adapter, carrier, items, self._kept(delivery, adapter, items))
+            answered = await self._store(delivery, adapter, carrier, items, {WHOLE: (items.identity, subject)})
+            return [replace(each, kind="dead_letter", reason=items.reason) for each in answered]
+        answered = await self._store(delivery, adapter, carrier, items, self._kept(delivery, adapter, items))
+        if adapter == "email" and answered[0].answer == "conflict" and SAME_ID not in delivery.headers:
+            # Two mails under one Message-ID: some programs use one for all. The second gets one that tells its content.
+            headers = {**delivery.headers, SAME_ID: hashlib.sha256(delivery.body).hexdigest()[:16]}
+            return await self.keep(replace(delivery, id=ids.time_ordered_id(), headers=headers), adapter, carrier)
+        told = (keep(item, delivery, number, adapter) for number, item in enumerate(items))
+        return [
+            replace(each, kind=kind_of(item), reason=getattr(item, "reason", None))
+            for each, item in zip(answered, told, strict=True)
+        ]
 
     def _kept(self, delivery: Delivery, adapter: str, items: Sequence[Item]) -> dict[int, tuple[Identity, UUID]]:
         kept = ((number, keep(item, delivery, number, adapter)) for number, item in enumerate(items))
@@ -129,7 +147,7 @@ class Handlers:
         if not accepted:
             return []
         self._remembered[delivery.id] = (Stored(delivery, adapter, carrier.traceparent, {}), items)
-        self._items += _size(items)
+        self._items += _size(delivery, items)
         while self._items > REMEMBERED:
             self._forget(next(iter(self._remembered)))
         answers = await self.acceptance.accept(accepted)
@@ -142,7 +160,7 @@ class Handlers:
     def _forget(self, delivery_id: UUID) -> None:
         remembered = self._remembered.pop(delivery_id, None)
         if remembered is not None:
-            self._items -= _size(remembered[1])
+            self._items -= _size(remembered[0].delivery, remembered[1])
 
     def _subject(self, source: str, item: Submission) -> UUID:
         """The complaint that an item is about; also of one that is set aside, for people who look for it."""
@@ -309,5 +327,6 @@ def _read(delivery: Delivery, adapter: str) -> Sequence[Item] | Unread:
         return unread(delivery, f"the adapter {adapter} failed on it ({type(defect).__name__})")
 
 
-def _size(items: Sequence[Item] | Unread) -> int:
-    return 1 if isinstance(items, Unread) else len(items)
+def _size(delivery: Delivery, items: Sequence[Item] | Unread) -> int:
+    """How much of what may be remembered this takes: a large mail as much as many small items."""
+    return (1 if isinstance(items, Unread) else len(items)) + len(delivery.body) // 8_192

@@ -12,6 +12,7 @@ from shared.cli import Failed, WrongUse
 if TYPE_CHECKING:
     from services.intake.adapters.mapping import Kind
 
+MAPPED = ("csv", "mapped")
 app = typer.Typer(no_args_is_help=True, help="Mapping files: which column or path holds which field (docs/how-to/mapping.md).")
 
 
@@ -56,8 +57,8 @@ def checked(mapping: Path, adapter: str) -> str:
     from services.intake.adapters.mapping import MappingRefused
     from services.intake.adapters.mapping_reader import load
 
-    if adapter not in ("csv", "mapped"):
-        raise WrongUse(f"mappings are for the adapters csv and mapped, not for '{adapter}'")
+    if adapter not in MAPPED:
+        raise WrongUse(f"mappings are for the adapters {' and '.join(MAPPED)}, not for '{adapter}'")
     kind: Kind = "csv" if adapter == "csv" else "json"
     try:
         text = read(mapping).decode()

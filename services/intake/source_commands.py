@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services.intake.mapping_commands import MAPPED, checked
 from shared.cli import Failed, WrongUse, keys, local
 from shared.cli.client import AsJson, print_json
 from shared.cli.database import DatabaseUrl, address, in_schema
@@ -49,6 +50,8 @@ OPTIONS = {
     "zone": "time zone of times without one, such as Europe/Berlin",
     "api_url": "address of the system's API, to fetch texts",
     "organization_id": "Salesforce: only messages of this organization",
+    "own": "e-mail: addresses and domains of the organisation, with commas; what they send is a reply",
+    "topic": "Kafka topics that hold this source's payloads, with commas: read by intake",
     "stages": 'HubSpot: {"pipeline stage id": "open|waiting|resolved|closed"}',
 }
 
@@ -82,7 +85,7 @@ def add_source(
         return
     keys.check_name(name)
     scheme = _scheme(adapter, auth)
-    settings = _settings(option, mapping)
+    settings = _settings(option, mapping, adapter)
     secret, made = _secret(scheme, adapter, secret_file)
     token = None if token_file is None else _read(token_file)
     url = address(database_url)
@@ -152,6 +155,8 @@ def rotate(
         row = await conn.fetchrow(kept.ONE, name)
         if row is None:
             raise Failed(f"there is no webhook source named {name} in use")
+        if mapping is not None and row["adapter"] in MAPPED:
+            checked(mapping, row["adapter"])
         new.update(adapter=row["adapter"], auth=row["auth"])
         async with conn.transaction():
             if settings:
@@ -215,7 +220,7 @@ def _secret(scheme: str, adapter: str, file: Path | None) -> tuple[str, bool]:
     return secrets.token_urlsafe(32), True
 
 
-def _settings(options: list[str] | None, mapping: Path | None) -> dict[str, Any]:
+def _settings(options: list[str] | None, mapping: Path | None, adapter: str | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for each in options or ():
         name, equals, value = each.partition("=")
@@ -237,7 +242,7 @@ def _settings(options: list[str] | None, mapping: Path | None) -> dict[str, Any]
         if name in found and not str(found[name]).startswith(("https://", "http://")):
             raise WrongUse(f"--option {name} must begin with https://")
     if mapping is not None:
-        found["mapping"] = _read(mapping, strip=False)
+        found["mapping"] = checked(mapping, adapter) if adapter in MAPPED else _read(mapping, strip=False)
     return found
 
 

@@ -119,6 +119,16 @@ class Unread:
     reason: str
 
 
+_KINDS: dict[type, str] = {
+    ContactSubmission: "contact", ReplySubmission: "reply", StatusSubmission: "status", SetAside: "set_aside", Rejected: "rejected",
+}  # fmt: skip
+
+
+def kind_of(submission: Submission) -> str:
+    """What a submission was read as, in one word."""
+    return _KINDS[type(submission)]
+
+
 class Unreadable(Exception):
     """The delivery as a whole cannot be read. `status` is the HTTP status for senders who can be told."""
 

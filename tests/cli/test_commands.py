@@ -97,7 +97,7 @@ def test_the_key_of_the_local_stack_is_sent_nowhere_else(tmp_path: Path, capsys:
     assert "an API key is needed for http://127.0.0.1:2" in capsys.readouterr().err
 
 
-GROUPS = ("sources", "intake", "keys", "topics", "dead-letters", "clock", "records", "records witness")
+GROUPS = ("sources", "intake", "keys", "topics", "dead-letters", "clock", "records", "records witness", "intake map")
 
 
 @pytest.mark.parametrize("command", [[], *(group.split() for group in GROUPS)])
@@ -106,7 +106,7 @@ def test_every_command_has_help_with_an_example(command: list[str], capsys: pyte
     listed = capsys.readouterr().out.partition("Commands:")[2].splitlines()
     names = [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "]
     assert names
-    for name in set(names) - {"followup", "sources", "intake", "keys", "topics", "dead-letters", "policy", "clock", "records", "witness"}:
+    for name in set(names) - {"followup", "sources", "intake", "map", "keys", "topics", "dead-letters", "policy", "clock", "records", "witness"}:
         assert cli.run([*command, name, "--help"]) == 0
         assert f"Example: amends {' '.join([*command, name])}" in " ".join(capsys.readouterr().out.split())
 

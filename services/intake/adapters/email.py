@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from services.intake.adapters import machine_mail, mime
 from services.intake.adapters.canonical import MAX_SUBJECT, MAX_TEXT, SEVERITY_OF
+from services.intake.adapters.collected import bounded
 from services.intake.adapters.mime import Address, Headers, Part
 from services.intake.submissions import (
     ContactSubmission,
@@ -43,6 +44,8 @@ from shared.text.quotes import strip_reply
 
 MAX_MAIL = 26_214_400
 MAX_ID = 255
+# Set where another mail came under the same Message-ID before: it tells the content of this one.
+SAME_ID = "x-amends-same-id"
 MAX_ATTACHMENTS = 100
 # Of a longer text no more is kept anyway: a character has four bytes at most, and encodings add to them.
 MAX_TEXT_BYTES = 1_000_000
@@ -113,7 +116,7 @@ def _own(options: Mapping[str, Any]) -> Sequence[Any]:
             where = f"line {problem.line}, column {problem.column}"
             raise Unreadable(422, "Mapping refused", f"the mapping of this source: {where}: {problem.message}") from None
         given = plain.get("own") if isinstance(plain, dict) else None
-    return given if isinstance(given, list) else [given] if isinstance(given, str) else []
+    return given if isinstance(given, list) else given.split(",") if isinstance(given, str) else []
 
 
 class Body(NamedTuple):
@@ -152,6 +155,8 @@ def _identity(delivery: Delivery, mail: Part) -> tuple[Identity, Thread | None]:
         digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
     digest.update(mail.body)
     own_id = next(iter(message_ids(headers.raw("message-id"))), f"sha256:{digest.hexdigest()}")
+    if SAME_ID in delivery.headers:
+        own_id = bounded(f"{own_id}#{delivery.headers[SAME_ID]}")
     references = [each for value in headers.all_raw("references") for each in message_ids(value)]
     answered = [each for value in headers.all_raw("in-reply-to") for each in message_ids(value)]
     thread = None

@@ -29,7 +29,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A header and the rows below it; rows that hold nothing are left out."""
+    """A header and the rows below it; rows that hold nothing are left out.
+
+    `text` is what follows a `sep=` line (`declared`); the rows begin on its line `body_line`.
+    """
 
     header: tuple[str, ...]
     encoding: str
@@ -37,6 +40,8 @@ class Table:
     text: str
     shape: CsvShape
     header_rows: int
+    body_line: int
+    declared: bool
 
     def rows(self) -> Iterator[Row]:
         """The rows in order. Raises Unreadable where a quote is opened and never closed."""
@@ -59,9 +64,12 @@ def open_table(data: bytes, shape: CsvShape = GUESSED) -> Table:
         raise Unreadable(422, "Empty file", "the file holds no header and no rows")
     delimiter = delimiter or _delimiter(text, shape.quote)
     _closed(text, delimiter, shape.quote)
-    for header_rows, cells in enumerate(_reader(text, delimiter, shape.quote), 1):
+    reader = _reader(text, delimiter, shape.quote)
+    for header_rows, cells in enumerate(reader, 1):
         if any(cell.strip() for cell in cells):
-            return Table(_header(cells), encoding, delimiter, text, shape, header_rows)
+            return Table(
+                _header(cells), encoding, delimiter, text, shape, header_rows, reader.line_num + 1, declared is not None
+            )
     raise Unreadable(422, "Empty file", "the file holds no header and no rows")
 
 

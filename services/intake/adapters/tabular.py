@@ -74,7 +74,7 @@ def key(name: str) -> str:
 
 def _read_row(delivery: Delivery, mapping: MappingFile, number: int, row: Row, names: Sequence[str]) -> Item:
     if row.cells[0].strip() == names[0] and [key(cell) for cell in row.cells] == [key(name) for name in names]:
-        event_id = f"{delivery.id}#{row.line}"
+        event_id = f"header at {row.line}:{key(''.join(names))}"[:255]
         source = Source(system=mapping.system, instance=delivery.source, record_id=event_id, event_id=event_id)
         return SetAside(
             Identity(event_id, event_id, b""), source, f"line {row.line} repeats the header: files were put together"

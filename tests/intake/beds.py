@@ -1,0 +1,89 @@
+"""Intake on an empty database and a real HTTP server, as the importing commands meet it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from services.intake import deliveries, sources
+from services.intake.domain import IntakeState
+from services.intake.handlers import Handlers
+from services.intake.sources import Sources
+from shared.http.app import make_app
+from shared.http.keys import Authenticator, mint
+from shared.http.server import Server
+from shared.postgres import api_keys
+from shared.postgres.dead_letters import Limit
+from shared.postgres.migrate import migrate
+from shared.postgres.pool import Pool, connection, make_pool
+from shared.postgres.relay import Relay
+from shared.postgres.saves import Saves
+from shared.telemetry.health import Progress
+from shared.vault import MasterKeys
+from tests.intake.test_normalize import KEY, Nowhere
+
+VAULT = MasterKeys({"first": bytes(32)})
+
+
+class Bed:
+    """Handlers, sources and an API key. `server` once it was started."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool, self.progress = pool, Progress()
+        self.sources = Sources(self._load)
+        self.handlers = Handlers(pool, KEY, self.progress, self.sources)
+        state = TypeAdapter(IntakeState)
+        self.handlers.saves = Saves(
+            service="intake", pool=pool, relay=Relay(service="intake", pool=pool, sender=Nowhere(), progress=self.progress), id_key=KEY,
+            read=state.validate_json, write=lambda value: state.dump_json(value).decode(), decide=self.handlers.decide,
+            also=self.handlers.settle, dead_letter_check=Limit(100).check,
+        )  # fmt: skip
+        self.key = ""
+        self.url = ""
+
+    async def _load(self) -> Any:
+        async with connection(self.pool) as conn:
+            return await sources.load(conn, VAULT)
+
+    async def add(self, name: str, adapter: str, **options: Any) -> None:
+        async with self.pool.acquire() as conn:
+            await sources.add(conn, name, adapter, "shared-secret", options)
+        self.sources._tried_at = float("-inf")
+        await self.sources.refresh()
+
+    async def outcomes(self) -> dict[str, str | None]:
+        async with self.pool.acquire() as conn:
+            return {row[0]: row[1] for row in await conn.fetch("select event_id, outcome from submission order by 1")}
+
+    async def settle(self) -> dict[str, str | None]:
+        """Normalize what is there; event id -> outcome."""
+        while await self.handlers._normalize_once():
+            pass
+        return await self.outcomes()
+
+
+@contextlib.asynccontextmanager
+async def bed_on(database: str) -> AsyncIterator[Bed]:
+    """A bed, its acceptance running and its route for deliveries served."""
+    await migrate(database, "intake")
+    pool = await make_pool(database, service="intake")
+    bed = Bed(pool)
+    bed.key, record = mint("importer", {"intake:write"}, None)
+    async with pool.acquire() as conn:
+        await api_keys.add(conn, record)
+    app = make_app("Intake", service="intake", progress=bed.progress)
+    deliveries.add_routes(app, bed.handlers, bed.sources, Authenticator(lambda: api_keys.load(pool), refresh_s=10.0))
+    server = Server(app, "127.0.0.1", 0)
+    await server.start()
+    bed.url = server.url
+    running = asyncio.create_task(bed.handlers.acceptance.run())
+    try:
+        yield bed
+    finally:
+        running.cancel()
+        await server.stop(1.0)
+        await pool.close()
