@@ -119,6 +119,8 @@ class _Plan:
         what = event.type.removeprefix("amends.followup.").removesuffix(".v1")
         name, _, step = what.rpartition("_")
         self.counts[what] += 1
+        if name not in ("update", "check_in") or step not in ("scheduled", "due", "cancelled"):
+            return ""  # sent, failed, given to a person: no plan
         data = event.json()
         number = data["number"]
         if step == "scheduled":
