@@ -12,7 +12,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from importlib.resources import files
@@ -64,8 +64,13 @@ class Base:
     progress: Progress
     keys: Authenticator
 
-    def saves(self, state: type[S], decide: Decide[S], also: Also | None = None) -> Saves[S]:
-        """The versioned saves of this service, for its `state` (a dataclass) and its `decide`."""
+    def saves(
+        self, state: type[S], decide: Decide[S], also: Also | None = None, kept: Sequence[str] = ()
+    ) -> Saves[S]:
+        """The versioned saves of this service, for its `state` (a dataclass) and its `decide`.
+
+        Erasing a complaint deletes its rows from every table with a `complaint_id`, but from those in `kept`.
+        """
         adapter = TypeAdapter(state)
         return Saves(
             service=self.service,
@@ -76,6 +81,7 @@ class Base:
             write=lambda value: adapter.dump_json(value).decode(),
             decide=decide,
             also=also,
+            kept=kept,
             dead_letter_check=Limit(self.settings.dead_letter_limit).check,
         )
 
@@ -106,11 +112,15 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a service consists of: its HTTP app, the loops of its own, and the consumer if it has one."""
+    """What a service consists of: its HTTP app, the loops of its own, and the consumer if it has one.
+
+    `needs_kafka`: it is neither ready nor, after a while, live without partitions to read.
+    """
 
     app: FastAPI
     loops: Mapping[str, Loop] = field(default_factory=dict)
     consumer: Consumer | None = None
+    needs_kafka: bool = True
 
 
 def run(service: str, build: Callable[[Base], Parts]) -> None:
@@ -163,6 +173,7 @@ async def _serve(service: str, settings: ServiceSettings, kafka: KafkaSettings, 
     if consumer is not None:
         assigned = consumer
         loops["consumer"] = consumer.run
+    if consumer is not None and parts.needs_kafka:
         progress.expect("consumer", settings.liveness_window_s)
         progress.require("kafka", lambda: _assigned(assigned))
     progress.expect("relay", settings.liveness_window_s)

@@ -110,7 +110,9 @@ class _Way:
         while not set(types) <= {event["type"] for event in self._events}:
             try:
                 found = self._records.get(f"/v1/complaints/{self._complaint_id}")["timeline"]
-                self._tell([event for event in found if event["id"] not in self._happened])
+                # That this story is read is recorded, too; it is no part of it.
+                new = [event for event in found if event["id"] not in self._happened and event["service"] != "records"]
+                self._tell(new)
             except Failed as failure:  # not recorded yet, or records is just being started again
                 reason = f" ({failure})"
             if time.monotonic() > deadline:

@@ -13,6 +13,7 @@ from services.intake import store
 from services.intake.store import Accepted
 from shared import failpoints
 from shared.postgres.pool import Pool, connection
+from shared.vault import KeyStore
 
 log = structlog.get_logger(__name__)
 
@@ -36,8 +37,9 @@ class Acceptance:
     `stored` is called with what each commit added, so that normalizing can begin at once.
     """
 
-    def __init__(self, pool: Pool, *, stored: Callable[[Sequence[Accepted]], None]) -> None:
+    def __init__(self, pool: Pool, keys: KeyStore, *, stored: Callable[[Sequence[Accepted]], None]) -> None:
         self._pool = pool
+        self._keys = keys
         self._stored = stored
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
@@ -71,7 +73,7 @@ class Acceptance:
             return
         try:
             async with connection(self._pool) as conn, conn.transaction():
-                new, earlier = await store.store(conn, items)
+                new, earlier = await store.store(conn, self._keys, items)
                 await failpoints.reach("accept.before_commit")
             await failpoints.reach("accept.after_commit")
         except Exception as error:

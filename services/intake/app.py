@@ -25,8 +25,8 @@ def build(base: Base) -> Parts:
             return await sources.load(conn, keys)
 
     known = Sources(load)
-    handlers = Handlers(base.pool, base.settings.id_key_bytes(), base.progress, known)
-    handlers.saves = base.saves(IntakeState, handlers.decide, handlers.settle)
+    handlers = Handlers(base.pool, base.settings.id_key_bytes(), base.progress, keys, known)
+    handlers.saves = base.saves(IntakeState, handlers.decide, handlers.settle, ("submission",))
     app = make_app("Amends intake", service=SERVICE, progress=base.progress)
     api.add_routes(app, handlers, base.keys)
     hooks.add_routes(app, handlers, known)
@@ -35,7 +35,12 @@ def build(base: Base) -> Parts:
         operations(SERVICE, handlers.saves, base.pool, base.keys, requeue=REQUEUE, count=submission_counts)
     )
     base.progress.expect("normalize", base.settings.liveness_window_s)
-    return Parts(app, loops={"accept": handlers.acceptance.run, "normalize": handlers.normalize})
+    return Parts(
+        app,
+        loops={"accept": handlers.acceptance.run, "normalize": handlers.normalize},
+        consumer=base.consumer(handlers.handle_batch),
+        needs_kafka=False,  # it accepts and answers while Kafka is away
+    )
 
 
 main = partial(run, SERVICE, build)

@@ -115,5 +115,18 @@ def _with_message(state: IntakeState, contact: Contact) -> IntakeState:
     return state if key is None else replace(state, messages=(*state.messages, key)[-REMEMBERED_MESSAGES:])
 
 
+def after_erasure(submission: Submission, delivery: Delivery, item: int) -> Decision[IntakeState]:
+    """What comes about a complaint that was erased is set aside: nothing of it is kept, and the record says that it came."""
+    source = submission.contact.source if hasattr(submission, "contact") else submission.source
+    identity = submission.identity
+    ended = SubmissionSetAside(
+        source=source.model_copy(update={"record_id": "erased", "event_id": "erased", "record_url": None}),
+        reason="the complaint was erased",
+        received_at=delivery.received_at,
+        raw=_raw(identity.sha256, delivery, item),
+    )
+    return Decision(IntakeState(), (ended,))
+
+
 def _raw(sha256: bytes, delivery: Delivery, item: int) -> Raw:
     return Raw(delivery_id=delivery.id, item=item, sha256=sha256.hex(), content_type=delivery.content_type)

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 
-from services.intake import domain, reading, store
+from services.intake import domain, reading, sealing, store
 from services.intake.accept import Acceptance, Answer
 from services.intake.adapters import ADAPTERS
 from services.intake.adapters.email import SAME_ID
@@ -39,14 +39,16 @@ from services.intake.submissions import (
 )
 from shared.contracts import ids
 from shared.contracts.decision import Decision, Refused
+from shared.contracts.envelope import Event, Undecodable
 from shared.errors import TooManyDeadLetters
-from shared.postgres.dead_letters import refuse
-from shared.postgres.fold import Parked
+from shared.postgres.dead_letters import refuse, save_batch
+from shared.postgres.fold import Parked, from_record
 from shared.postgres.inputs import Input, Inputs, Work
 from shared.postgres.pool import Connection, Pool
 from shared.postgres.saves import Saves
 from shared.telemetry import metrics, tracing
 from shared.telemetry.health import Progress
+from shared.vault import KeyStore
 
 log = structlog.get_logger(__name__)
 
@@ -86,15 +88,22 @@ class Answered:
 class Handlers:
     """What intake does with deliveries. `saves` is set by app.py: it needs `decide` of this object."""
 
-    def __init__(self, pool: Pool, id_key: bytes, progress: Progress, sources: Sources | None = None) -> None:
+    def __init__(
+        self, pool: Pool, id_key: bytes, progress: Progress, master_keys: KeyStore, sources: Sources | None = None
+    ) -> None:
         self._id_key = id_key
+        self._master_keys = master_keys
         self._sources = sources
         self._progress = progress
-        self.acceptance = Acceptance(pool, stored=self._just_stored)
+        self.acceptance = Acceptance(pool, master_keys, stored=self._just_stored)
         self._remembered: OrderedDict[UUID, tuple[Stored, Sequence[Item] | Unread]] = OrderedDict()
         self._items = 0
         self._arrived = asyncio.Event()
         self.saves: Saves[IntakeState]
+
+    async def handle_batch(self, records: Sequence[Event | Undecodable]) -> None:
+        """What records writes: of it, only that a complaint was erased concerns intake."""
+        await save_batch(self.saves, [from_record(record) for record in records])
 
     # --- accept ---
 
@@ -232,7 +241,7 @@ class Handlers:
     async def _take_one(self, conn: Connection) -> Inputs:
         """The first pending submission alone; what else its delivery holds goes back into the inbox."""
         taken = await store.take_inbox(conn, deliveries=1, items=1)
-        for stored in await store.load(conn, taken):
+        for stored in await store.load(conn, self._master_keys, taken):
             items = await self._read_stored(conn, stored)
             if not stored.pending:
                 continue
@@ -246,7 +255,9 @@ class Handlers:
         taken = await store.take_inbox(conn, deliveries=BATCH_ITEMS, items=BATCH_ITEMS)
         remembered = {i: self._remembered[i] for i in taken if i in self._remembered and self._remembered[i][0].pending}
         loaded = (
-            await store.load(conn, [i for i in taken if i not in remembered]) if len(remembered) < len(taken) else []
+            await store.load(conn, self._master_keys, [i for i in taken if i not in remembered])
+            if len(remembered) < len(taken)
+            else []
         )
         if loaded and self._sources is not None:
             await self._sources.refresh()
@@ -290,12 +301,16 @@ class Handlers:
         )
 
     def decide(self, state: IntakeState | None, item: Input, now: datetime) -> Decision[IntakeState] | Refused:
+        if item.event is not None:
+            return Decision(state or IntakeState())
         normal = item.body
         if isinstance(normal, Unread):
             raise Parked(f"unreadable: {normal.reason}")
         if not isinstance(normal, Normal):
             raise TypeError("the stored delivery no longer reads as it did when it was accepted")
         submission = normal.submission
+        if item.erased:
+            return domain.after_erasure(submission, normal.delivery, normal.item)
         if isinstance(submission, ContactSubmission):
             submission = ContactSubmission(submission.identity, reading.read(submission.contact))
         return domain.decide(state, submission, normal.delivery, normal.item, now)
@@ -304,6 +319,8 @@ class Handlers:
         """In the transaction of the save: what became of each submission."""
         outcomes: list[tuple[UUID, int, str, str | None]] = []
         for item, decision in work.handled:
+            if item.event is not None:
+                continue
             normal: Normal = item.body
             outcome = OUTCOMES[decision.events[0].TYPE]
             outcomes.append((normal.delivery.id, normal.item, outcome, None))
@@ -312,6 +329,8 @@ class Handlers:
             delivery_id, _, number = dead.reference.partition("/")
             outcomes.append((UUID(delivery_id), int(number), "dead_letter", dead.reason))
         await store.settle(conn, outcomes)
+        if gone := {subject for subject, row in work.rows.items() if row.erased}:
+            await sealing.erase(conn, gone)
         for outcome_row in outcomes:
             self._forget(outcome_row[0])
 

@@ -9,8 +9,10 @@ from uuid import UUID
 
 import orjson
 
+from services.intake import sealing
 from services.intake.submissions import Delivery, Identity
 from shared.postgres.pool import Connection
+from shared.vault import KeyStore
 
 # The first of two with the same event id wins, within a request, between requests and between replicas.
 INSERT_SUBMISSIONS = """
@@ -92,7 +94,7 @@ class Stored:
 
 
 async def store(
-    conn: Connection, batch: Sequence[Accepted]
+    conn: Connection, keys: KeyStore, batch: Sequence[Accepted]
 ) -> tuple[set[tuple[UUID, int]], dict[tuple[str, str], bytes]]:
     """Store what is new, in the caller's transaction.
 
@@ -120,6 +122,7 @@ async def store(
         for delivery_id, _ in new:
             counts[delivery_id] = counts.get(delivery_id, 0) + 1
         kept = list({a.delivery.id: a for a in batch if a.delivery.id in counts}.values())
+        bodies = await sealing.sealed(conn, keys, [(a.delivery.id, a.delivery.body) for a in kept])
         await conn.execute(
             INSERT_DELIVERIES,
             [a.delivery.id for a in kept],
@@ -128,7 +131,7 @@ async def store(
             [a.delivery.received_at for a in kept],
             [a.delivery.content_type for a in kept],
             [orjson.dumps(dict(a.delivery.headers)).decode() for a in kept],
-            [a.delivery.body for a in kept],
+            bodies,
             [a.traceparent for a in kept],
         )
         await conn.execute(INSERT_INBOX, list(counts), list(counts.values()))
@@ -148,17 +151,18 @@ async def take_inbox(conn: Connection, *, deliveries: int, items: int) -> list[U
     return taken
 
 
-async def load(conn: Connection, ids: Sequence[UUID]) -> list[Stored]:
+async def load(conn: Connection, keys: KeyStore, ids: Sequence[UUID]) -> list[Stored]:
     """Deliveries from the table, with what is pending of each, in order of arrival."""
     pending: dict[UUID, dict[int, UUID]] = {}
     for row in await conn.fetch(PENDING_ITEMS, list(ids)):
         pending.setdefault(row[0], {})[row[1]] = row[2]
     rows: dict[UUID, Any] = {row["id"]: row for row in await conn.fetch(DELIVERIES, list(ids))}
+    bodies = await sealing.opened(conn, keys, rows.values())
     return [
         Stored(
             Delivery(
                 id=row["id"], source=row["source"], received_at=row["received_at"], content_type=row["content_type"],
-                headers=orjson.loads(row["headers"]), body=row["body"],
+                headers=orjson.loads(row["headers"]), body=bodies[delivery_id],
             ),
             row["adapter"], row["traceparent"], pending.get(delivery_id, {}),
         )

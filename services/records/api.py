@@ -1,4 +1,4 @@
-"""Records' HTTP routes: the timeline of a complaint."""
+"""Records' HTTP routes: the timeline of a complaint, holds, erasure, access. Whoever reads a case is written into it."""
 
 from __future__ import annotations
 
@@ -8,65 +8,172 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from fastapi import Request
+from fastapi import Request, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from services.records import store
+from services.records.domain import SAME_READING, Erase, GiveAccess, LiftHold, NoteReading, RecordState, SetHold
+from services.records.payloads import CaseKeys, opened
+from services.records.store import Found
+from shared.contracts.decision import Decision
+from shared.contracts.privacy import CONFIRMED
+from shared.errors import classify
+from shared.http.commands import run_command
 from shared.http.keys import Authenticator
-from shared.http.problems import Problem
+from shared.http.problems import Problem, unavailable
 from shared.http.router import Router
-from shared.postgres.pool import Pool, connection
+from shared.postgres.inputs import Input, Inputs
+from shared.postgres.pool import Connection, Pool, connection
+from shared.postgres.saves import Saves
 from shared.telemetry import tracing
 
-SCOPE = "cases:read"
+READ, ERASE = "cases:read", "cases:erase"
 MAX_EVENTS = 1_000
+PAGE = 500
+WITHIN_S = 8.0
 
 
-def routes(pool: Pool, keys: Authenticator) -> Router:
+def routes(pool: Pool, keys: Authenticator, saves: Saves[RecordState], case_keys: CaseKeys) -> Router:
     """The routes of records."""
     router = Router(tags=["records"])
 
     @router.get("/v1/complaints/{complaint_id}", summary="What happened to a complaint, and why")
     async def timeline(request: Request, complaint_id: UUID, start: int = 0, limit: int = MAX_EVENTS) -> dict[str, Any]:
-        """The summary and every recorded event in ledger order. `next` is the `start` of the next page, or null."""
-        await keys.check(request.headers, SCOPE)
+        """The summary and every recorded event in ledger order. `next` is the `start` of the next page, or null.
+
+        The reading itself is recorded. Of an erased complaint the events are still listed, without their data.
+        """
+        caller = await keys.check(request.headers, READ)
         limit = max(1, min(limit, MAX_EVENTS))
         async with connection(pool) as conn:
-            state, rows = await store.timeline(conn, complaint_id, start=start, limit=limit + 1)
-        if state is None:
-            raise Problem(
-                404,
-                "No such complaint",
-                "Nothing is recorded under this id. If it was just sent, try again in a moment.",
-            )
-        shown = [_event(row["idx"], bytes(row["payload"]), row["recorded_at"]) for row in rows[:limit]]
+            found = await _known(conn, complaint_id)
+        await note_reading(saves, found, complaint_id, NoteReading(how="timeline", by=caller.name))
+        async with connection(pool) as conn:
+            found = await _known(conn, complaint_id)
+            rows = await store.timeline(conn, complaint_id, start=start, limit=limit + 1)
+            ciphers = await case_keys.for_reading(conn, [complaint_id])
+        state = asdict(found.state or RecordState())
+        readers = state.pop("readers")
         return {
             "complaint_id": str(complaint_id),
-            **asdict(state),
-            "timeline": shown,
+            **state,
+            "erased_at": found.erased_at,
+            "readers": [{"by": by, "last_at": at} for by, at in readers.items()],
+            "timeline": [_event(row, ciphers.get(complaint_id)) for row in rows[:limit]],
             "next": rows[limit]["idx"] if len(rows) > limit else None,
         }
+
+    @router.post("/v1/complaints/{complaint_id}/erase", summary="Erase a complaint")
+    async def erase(request: Request, complaint_id: UUID, command: Erase) -> Response:
+        """Destroys its key; every service deletes what it has. The ledger still verifies. Refused while on hold."""
+        return await run_command(request, keys, ERASE, saves, complaint_id, command, _answer)
+
+    @router.get("/v1/complaints/{complaint_id}/erasure", summary="Who has confirmed an erasure")
+    async def erasure(request: Request, complaint_id: UUID) -> dict[str, Any]:
+        """Done when `waiting` is empty."""
+        await keys.check(request.headers, ERASE)
+        async with connection(pool) as conn:
+            found = await _known(conn, complaint_id)
+            rows = await conn.fetch(store.CONFIRMATIONS, complaint_id, [event.TYPE for event in CONFIRMED.values()])
+        confirmed = {row["service"]: row["recorded_at"] for row in rows}
+        return {
+            "complaint_id": str(complaint_id),
+            "erased_at": found.erased_at,
+            "confirmed": confirmed,
+            "waiting": sorted(CONFIRMED.keys() - confirmed.keys()) if found.erased_at else [],
+        }
+
+    @router.post("/v1/complaints/{complaint_id}/hold", summary="Keep a complaint from being erased")
+    async def hold(request: Request, complaint_id: UUID, command: SetHold) -> Response:
+        """For a court, a regulator, an open investigation."""
+        return await run_command(request, keys, ERASE, saves, complaint_id, command, _answer)
+
+    @router.post("/v1/complaints/{complaint_id}/hold/lift", summary="End a hold")
+    async def lift(request: Request, complaint_id: UUID, command: LiftHold) -> Response:
+        """Retention and requests for erasure count again."""
+        return await run_command(request, keys, ERASE, saves, complaint_id, command, _answer)
+
+    @router.post("/v1/complaints/{complaint_id}/access", summary="Give the person what is held")
+    async def access(request: Request, complaint_id: UUID, command: GiveAccess) -> Response:
+        """Records that access was given. The data themselves: the timeline, or `amends records access`."""
+        return await run_command(request, keys, ERASE, saves, complaint_id, command, _answer)
+
+    @router.post("/v1/retention", summary="Closed complaints whose last event is older")
+    async def retention(request: Request, asked: Older) -> dict[str, Any]:
+        """A page of them in order of id; `next` is the `after` of the next page, or null. Erasing is another call."""
+        await keys.check(request.headers, ERASE)
+        async with connection(pool) as conn:
+            rows = await conn.fetch(store.OLDER, asked.before, asked.after, PAGE)
+        return {"complaints": [dict(row) for row in rows], "next": rows[-1]["complaint_id"] if len(rows) == PAGE else None}
 
     return router
 
 
-def _event(index: int, payload: bytes, recorded_at: datetime) -> dict[str, Any]:
-    head, _, data = payload.partition(b"\n")
-    envelope = orjson.loads(head)
-    occurred_at = datetime.fromisoformat(envelope["time"])
+class Older(BaseModel):
+    """Which complaints: closed, the last event before `before`, the id behind `after`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    before: AwareDatetime
+    after: UUID | None = None
+
+
+async def note_reading(saves: Saves[RecordState], found: Found, complaint_id: UUID, reading: NoteReading) -> None:
+    """Write into the case who reads it, before it is shown. Raises Problem when that cannot be saved."""
+    state = found.state
+    if state is None:
+        return
+
+    async def take(_: Connection) -> Inputs:
+        return [Input("command", complaint_id, reading, "reading", tracing.current(), "reading", str(complaint_id))]
+
+    last = state.readers.get(reading.by)
+    if last is not None and datetime.now(last.tzinfo) - last < SAME_READING:
+        return
     try:
-        body: Any = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        body = None  # recorded as it came; it is no JSON
+        await saves.act(take, within_s=WITHIN_S)
+    except Exception as error:
+        if classify(error) == "defect":
+            raise
+        raise unavailable("Who reads a case is recorded, and the store does not answer.", 5) from None
+
+
+async def _known(conn: Connection, complaint_id: UUID) -> Found:
+    found = await store.find(conn, complaint_id)
+    if found is None:
+        raise Problem(
+            404, "No such complaint", "Nothing is recorded under this id. If it was just sent, try again in a moment."
+        )
+    return found
+
+
+def _answer(decision: Decision[RecordState]) -> dict[str, Any]:
+    return {"done": [event.TYPE for event in decision.events]}
+
+
+def _event(row: Any, cipher: Any) -> dict[str, Any]:
+    plain = opened(cipher, UUID(bytes=row["event_id"].bytes), bytes(row["salt"]), bytes(row["payload"]))
+    envelope: dict[str, Any] = {}
+    body: Any = None
+    if plain is not None:
+        head, _, data = plain.payload.partition(b"\n")
+        envelope = orjson.loads(head)
+        try:
+            body = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            body = None  # recorded as it came; it is no JSON
+    occurred_at, recorded_at = row["occurred_at"], row["recorded_at"]
     return {
-        "index": index,
-        "id": envelope["id"],
-        "type": envelope["type"],
-        "service": envelope["service"],
-        "sequence": envelope["sequence"],
+        "index": row["idx"],
+        "id": str(row["event_id"]),
+        "type": row["event_type"],
+        "service": row["service"],
+        "sequence": row["sequence"],
         "occurred_at": occurred_at.isoformat(),
         "recorded_at": recorded_at.isoformat(),
         "latency_ms": round((recorded_at - occurred_at).total_seconds() * 1000, 3),
-        "causation_id": envelope["causation_id"],
-        "trace_id": tracing.trace_id_of(tracing.parse(envelope["traceparent"])),
+        "causation_id": envelope.get("causation_id", ""),
+        "trace_id": tracing.trace_id_of(tracing.parse(envelope.get("traceparent", ""))),
+        "erased": plain is None,
         "data": body,
     }

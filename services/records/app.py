@@ -7,6 +7,7 @@ from functools import partial
 from services.records import api, publish, signer, store
 from services.records.domain import RecordState
 from services.records.handlers import SERVICE, Handlers
+from services.records.payloads import CaseKeys
 from services.records.publish import Publisher
 from services.records.witness import Cosigners, read_addresses
 from shared.config import RecordsSettings, load
@@ -14,15 +15,19 @@ from shared.http.app import make_app
 from shared.http.operations import operations
 from shared.runtime import Base, Parts, run
 
+# What erasing a complaint leaves alone: the ledger, whose payloads nobody can read without the key, and answers to commands.
+KEPT = ("ledger_leaf", "command")
+
 
 def build(base: Base) -> Parts:
     """Wire the parts together; nothing connects yet."""
     settings = load(RecordsSettings)
     key_file = settings.signing_key_file
-    handlers = Handlers(base.settings.id_key_bytes())
-    handlers.saves = base.saves(RecordState, handlers.decide, handlers.record)
+    case_keys = CaseKeys(base.settings.master_keys())
+    handlers = Handlers(base.settings.id_key_bytes(), case_keys)
+    handlers.saves = base.saves(RecordState, handlers.decide, handlers.record, KEPT)
     app = make_app("Amends records", service=SERVICE, progress=base.progress)
-    app.include_router(api.routes(base.pool, base.keys))
+    app.include_router(api.routes(base.pool, base.keys, handlers.saves, case_keys))
     app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys, count=store.ledger_counts))
     publisher = Publisher(
         base.pool,

@@ -8,12 +8,13 @@ from uuid import UUID
 
 import typer
 
-from services.records import ledger_commands, signing_commands
+from services.records import ledger_commands, privacy_commands, signing_commands
 from services.records.story import tell
 from shared.cli.client import AsJson, Client, Key, Url, print_json
 
 app = typer.Typer()
 signing_commands.add_to(ledger_commands.app)
+ledger_commands.app.add_typer(privacy_commands.app)
 app.add_typer(ledger_commands.app, name="records")
 ComplaintId = Annotated[UUID, typer.Argument(metavar="ID", help="The complaint's id.", show_default=False)]
 

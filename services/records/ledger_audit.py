@@ -5,16 +5,19 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 import orjson
 
 from services.records import tree_store
 from services.records.log_folder import BackDated, Report, report
+from services.records.payloads import CannotOpen, CaseKeys, Ciphers, Opened, opened
 from services.records.tree import merkle, note, tiles
 from services.records.tree.audit import Audit, Finding, between, exact
 from services.records.tree.checkpoint import Head
 from services.records.tree_store import Conn
 from shared.contracts.codes import EVENT_CODES, UNKNOWN
+from shared.contracts.privacy import ComplaintErased
 
 # `same`: the columns repeat what the leaf says (ids; occurred and recorded in microseconds since 1970).
 ROWS = """
@@ -23,7 +26,7 @@ select leaf.idx, leaf.leaf, leaf.leaf_hash,
     and coalesce(int8send((extract(epoch from payload.occurred_at) * 1000000)::bigint)
         || int8send((extract(epoch from payload.recorded_at) * 1000000)::bigint) = substring(leaf.leaf from 39 for 16), true)
     as same,
-    payload.salt, payload.payload, payload.event_type, payload.service, payload.sequence
+    leaf.event_id, leaf.complaint_id, payload.salt, payload.payload, payload.event_type, payload.service, payload.sequence
 from ledger_leaf as leaf left join ledger_payload as payload using (idx)
 where leaf.idx >= $1 and leaf.idx < $2 order by leaf.idx
 """
@@ -31,17 +34,23 @@ STRAYS = """
 select idx from ledger_leaf where idx < 0 or idx >= $1
 union all select idx from ledger_payload where idx < 0 or idx >= $1 order by idx limit 1
 """
+# A complaint whose key is gone, though nothing says that it was erased.
+ERASED = """
+select leaf.complaint_id from ledger_leaf as leaf join ledger_payload as payload using (idx)
+where leaf.complaint_id = any($1::uuid[]) and payload.event_type = $2
+"""
 _COMMITMENT = 70  # where it begins in a leaf
 
 Tell = Callable[[int, int], None]
 
 
 async def audit(
-    conn: Conn, keys: Sequence[note.Verifier], known: Sequence[Head] = (), tell: Tell = lambda done, size: None
-) -> Report:
+    conn: Conn, keys: Sequence[note.Verifier], known: Sequence[Head] = (), tell: Tell = lambda done, size: None,
+    case_keys: CaseKeys | None = None,
+) -> Report:  # fmt: skip
     """Check the whole ledger, as of one moment. `known` are heads that the auditor has kept from before.
 
-    `tell` hears how many of how many rows are done.
+    `tell` hears how many of how many rows are done. Payloads are sealed: without `case_keys` they are not looked into.
     """
     async with conn.transaction(isolation="repeatable_read", readonly=True):
         size = await tree_store.size(conn)
@@ -55,7 +64,9 @@ async def audit(
         if known and (not published or head.size > published[-1].size):
             notes = [*notes, f"the checkpoint of {head.size} records that you gave is not in the database"]
         running = Audit(head, heads)
-        findings = await _rows(conn, max(size, head.size), head.size, running, tell)
+        payloads = Payloads(case_keys)
+        findings = await _rows(conn, max(size, head.size), head.size, running, tell, payloads)
+        findings += await payloads.unexplained(conn)
         stray = await conn.fetchval(STRAYS, size)
         if stray is not None:
             findings.append(exact(stray, f"row {stray} lies outside of the ledger, which has {size} records"))
@@ -65,6 +76,7 @@ async def audit(
             if level
             for number, width in tiles.widths(level, head.size)
         }
+    notes += payloads.notes()
     found = running.finish(lambda level, number, width: upper[level, number])
     if size > head.size and heads:
         notes = [*notes, f"{size - head.size} records are newer than the last checkpoint"]
@@ -80,7 +92,9 @@ def _first(tree: Finding | None, rows: Sequence[Finding]) -> Finding | None:
     return named if inside or named.start <= tree.start else tree
 
 
-async def _rows(conn: Conn, size: int, signed: int, running: Audit, tell: Tell) -> list[Finding]:
+async def _rows(
+    conn: Conn, size: int, signed: int, running: Audit, tell: Tell, payloads: Payloads
+) -> list[Finding]:
     """Every row by itself, and all of them into the audit of the tree. Returns the first that is wrong."""
     found: list[Finding] = []
     back_dated = BackDated()
@@ -88,11 +102,12 @@ async def _rows(conn: Conn, size: int, signed: int, running: Audit, tell: Tell) 
     async for number, rows, stored in tree_store.leaf_tiles(conn, size, ROWS):
         hashes: list[bytes] = []
         whole = True
+        await payloads.open(conn, rows)
         for row in rows:
             if row["idx"] != expected and whole:
                 found = found or [exact(expected, f"row {expected} is missing")]
                 whole = False
-            problem = _problem(row, merkle.leaf_hash(row["leaf"]))
+            problem = _problem(row, merkle.leaf_hash(row["leaf"]), payloads)
             if problem and not found:
                 found = [exact(row["idx"], f"row {row['idx']}: {problem}")]
             if whole:
@@ -115,22 +130,66 @@ async def _rows(conn: Conn, size: int, signed: int, running: Audit, tell: Tell) 
     return found
 
 
-def _problem(row: Any, hashed: bytes) -> str:
+def _problem(row: Any, hashed: bytes, payloads: Payloads) -> str:
     """What is wrong with a row by itself; empty when nothing is."""
     if hashed != row["leaf_hash"]:
         return "the leaf was changed: it does not give the hash beside it"
     if not row["same"]:
         return "its columns do not repeat what its leaf says (ids, times)"
-    payload = row["payload"]
-    if payload is None:
+    if row["payload"] is None:
         return "its payload is missing"
-    if not hmac.compare_digest(hmac.digest(row["salt"], payload, "sha256"), row["leaf"][_COMMITMENT:]):
-        return "the payload or its salt was changed: they do not give the leaf's commitment"
     if int.from_bytes(row["leaf"][36:38], "big") not in (UNKNOWN, EVENT_CODES.get(row["event_type"])):
-        return "the leaf names another type of event than the payload"
-    if not _repeats(row, payload):
+        return "the leaf names another type of event than the row"
+    try:
+        plain = payloads.plain(row)
+    except CannotOpen:
+        return "its payload was changed: it does not open with the key of its complaint"
+    if plain is None:
+        return ""
+    if not hmac.compare_digest(hmac.digest(plain.salt, plain.payload, "sha256"), row["leaf"][_COMMITMENT:]):
+        return "the payload or its salt was changed: they do not give the leaf's commitment"
+    if not _repeats(row, plain.payload):
         return "its columns do not repeat what its payload says (type, service, sequence)"
     return ""
+
+
+class Payloads:
+    """The payloads of the rows that are looked at, as far as there are keys to open them."""
+
+    def __init__(self, case_keys: CaseKeys | None) -> None:
+        self._case_keys = case_keys
+        self._ciphers: Ciphers = {}
+        self._sealed = 0
+        self._without: dict[UUID, int] = {}
+
+    async def open(self, conn: Conn, rows: Sequence[Any]) -> None:
+        """Get the keys of `rows`."""
+        wanted = {row["complaint_id"] for row in rows if row["payload"] and not row["salt"]}
+        if self._case_keys is not None and wanted:
+            self._ciphers = await self._case_keys.for_reading(conn, wanted)
+
+    def plain(self, row: Any) -> Opened | None:
+        """Salt and payload; None when nobody here can read them. Raises CannotOpen."""
+        cipher = self._ciphers.get(row["complaint_id"])
+        if row["payload"] and not row["salt"] and cipher is None:
+            self._sealed += 1
+            if self._case_keys is not None:
+                self._without.setdefault(row["complaint_id"], row["idx"])
+        return opened(cipher, row["event_id"], row["salt"], row["payload"])
+
+    async def unexplained(self, conn: Conn) -> list[Finding]:
+        """The first record whose key is gone, though no erasure of its complaint is recorded."""
+        rows = await conn.fetch(ERASED, list(self._without), ComplaintErased.TYPE) if self._without else []
+        told = {row["complaint_id"] for row in rows}
+        lost = sorted(idx for complaint, idx in self._without.items() if complaint not in told)
+        return [exact(idx, f"row {idx}: the key of its complaint is gone, but no erasure is recorded") for idx in lost[:1]]
+
+    def notes(self) -> list[str]:
+        if not self._sealed:
+            return []
+        if self._case_keys is None:
+            return [f"{self._sealed} payloads are sealed and were not looked into: AMENDS_MASTER_KEY_FILE is not set"]
+        return [f"{self._sealed} payloads are erased; their leaves are whole"]
 
 
 def _repeats(row: Any, payload: bytes) -> bool:

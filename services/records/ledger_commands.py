@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +12,13 @@ from uuid import UUID
 
 import typer
 
-from shared.cli import Failed, WrongUse
+from shared.cli import Failed, WrongUse, local
 from shared.cli.client import AsJson, print_json
 from shared.cli.database import DatabaseUrl, address, in_schema
 
 if TYPE_CHECKING:
     from services.records.log_folder import Report
+    from services.records.payloads import CaseKeys
     from services.records.tree import note
     from services.records.tree.checkpoint import Head
     from shared.cli.database import Connection
@@ -74,6 +76,16 @@ def export_log(
         typer.echo(f"{done['size']} records, root {done['root']}, in {folder}")
 
 
+def own_case_keys() -> CaseKeys | None:
+    """The keys of complaints, if this machine has the master keys: AMENDS_MASTER_KEY_FILE, else the local stack's."""
+    from services.records.payloads import CaseKeys
+    from shared.vault import read_master_keys
+
+    given = os.environ.get("AMENDS_MASTER_KEY_FILE")
+    file = Path(given) if given else local.data_dir() / "master-keys"
+    return CaseKeys(read_master_keys(file)) if given or file.is_file() else None
+
+
 @app.command(epilog="Example: amends records verify --from /tmp/log --public-key log.vkey --json")
 def verify(
     folder: Annotated[Path | None, typer.Option("--from", help="An exported log; default: the database.", show_default=False)] = None,
@@ -108,7 +120,7 @@ def verify(
         known = _known(checkpoint or [], trusted)
         if isinstance(known, log_folder.Report):
             return known
-        return await ledger_audit.audit(conn, trusted, known, _progress("checked"))
+        return await ledger_audit.audit(conn, trusted, known, _progress("checked"), own_case_keys())
 
     end(in_schema(address(database_url), SERVICE, check), as_json)
 
@@ -131,10 +143,11 @@ def prove(
     from services.records import log_export
 
     deadline = time.monotonic() + wait
+    case_keys = own_case_keys()
 
     async def find(conn: Connection) -> log_export.Proven | None:
         while True:
-            found = await log_export.prove(conn, event_id)
+            found = await log_export.prove(conn, event_id, case_keys)
             if found is not None or time.monotonic() > deadline:
                 return found
             await asyncio.sleep(WAIT_EVERY_S)

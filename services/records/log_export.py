@@ -9,6 +9,7 @@ from uuid import UUID
 
 from services.records import proofs, tree_store
 from services.records.log_folder import Writer
+from services.records.payloads import CaseKeys, opened
 from services.records.tree import checkpoint, merkle, note, tiles
 from services.records.tree.proof import Proof
 from services.records.tree_store import Conn
@@ -61,15 +62,19 @@ async def signers_of(conn: Conn, text: str) -> list[note.Verifier]:
     return [key for each in note.parse(text).signatures for key in known if key.owns(each)]
 
 
-async def prove(conn: Conn, event_id: UUID) -> Proven | None:
+async def prove(conn: Conn, event_id: UUID, case_keys: CaseKeys | None) -> Proven | None:
     """The proof of an event under the last checkpoint; None when that does not cover it yet. Raises Failed."""
     record = await tree_store.record(conn, event_id)
     if record is None:
         raise Failed(f"no event {event_id} is recorded; the timeline of its complaint shows the ids (amends timeline ID --json)")
-    if record.salt is None or record.payload is None:
+    if case_keys is None and record.payload and not record.salt:
+        raise Failed("the payloads are sealed: name the file with the master keys in AMENDS_MASTER_KEY_FILE")
+    ciphers = {} if case_keys is None else await case_keys.for_reading(conn, [record.complaint_id])
+    plain = opened(ciphers.get(record.complaint_id), event_id, record.salt or b"", record.payload or b"")
+    if plain is None:
         raise Failed(f"event {event_id} was erased: that it happened can still be checked in the log, its content cannot be shown")
     last = await tree_store.last_checkpoint(conn)
     if last is None or last.size <= record.index:
         return None
     hashes = await tree_store.range_hashes(conn, merkle.inclusion(record.index, last.size))
-    return Proven(proofs.make(record.index, record.leaf, record.salt, hashes, last.note), record.payload, last.size)
+    return Proven(proofs.make(record.index, record.leaf, plain.salt, hashes, last.note), plain.payload, last.size)

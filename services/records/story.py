@@ -138,6 +138,31 @@ def _checkpoint_signed(data: Data) -> Told:
     return Told("checkpoint signed", f"{data['size']} records of {data['origin']}")
 
 
+def _erased(data: Data) -> Told:
+    regime = f", {data['regime']}" if data.get("regime") else ""
+    return Told("erased", f"by {data['by']}{regime}: {data['reason']}")
+
+
+def _erasure_confirmed(data: Data) -> Told:
+    return Told("erasure confirmed", "it has deleted what it had")
+
+
+def _hold_set(data: Data) -> Told:
+    return Told("on hold", f"by {data['by']}: {data['reason']}")
+
+
+def _hold_lifted(data: Data) -> Told:
+    return Told("hold lifted", f"by {data['by']}: {data['reason']}")
+
+
+def _case_read(data: Data) -> Told:
+    return Told("read", f"by {data['by']} ({data['how']})")
+
+
+def _access_given(data: Data) -> Told:
+    return Told("access given", f"by {data['by']}: {data['reason']}")
+
+
 def _planned(data: Data) -> str:
     return f"{data['kind'].replace('_', ' ')} {data['number']} by {_channel(data['channel'])}, {_when(data['due_at'], 'UTC')}"
 
@@ -174,4 +199,12 @@ _TELLERS: dict[str, Callable[[Data], Told]] = {
     "amends.followup.check_in_due.v1": _check_in_due,
     "amends.followup.check_in_cancelled.v1": _check_in_cancelled,
     "amends.ledger.checkpoint_signed.v1": _checkpoint_signed,
+    "amends.complaint.erased.v1": _erased,
+    "amends.intake.erasure_confirmed.v1": _erasure_confirmed,
+    "amends.escalation.erasure_confirmed.v1": _erasure_confirmed,
+    "amends.followup.erasure_confirmed.v1": _erasure_confirmed,
+    "amends.records.hold_set.v1": _hold_set,
+    "amends.records.hold_lifted.v1": _hold_lifted,
+    "amends.records.case_read.v1": _case_read,
+    "amends.records.access_given.v1": _access_given,
 }

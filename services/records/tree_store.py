@@ -56,7 +56,7 @@ ADD_CHECKPOINT = "insert into ledger_checkpoint (size, root, note) values ($1, $
 KEYS = "select vkey from ledger_key order by first_used_at desc, vkey"
 ADD_KEY = "insert into ledger_key (vkey) values ($1) on conflict do nothing"
 RECORD = """
-select leaf.idx, leaf.leaf, payload.salt, payload.payload
+select leaf.idx, leaf.leaf, leaf.complaint_id, payload.salt, payload.payload
 from ledger_leaf as leaf left join ledger_payload as payload using (idx) where leaf.event_id = $1
 """
 
@@ -77,10 +77,11 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record of the ledger; no salt and payload when it was erased."""
+    """One record of the ledger, its payload as it is stored: sealed, mostly."""
 
     index: int
     leaf: bytes
+    complaint_id: UUID
     salt: bytes | None
     payload: bytes | None
 

@@ -44,4 +44,12 @@ EVENT_CODES: dict[str, int] = {
     "amends.followup.contact_allowed.v1": 95,
     "amends.followup.outcome_recorded.v1": 96,
     "amends.ledger.checkpoint_signed.v1": 120,
+    "amends.intake.erasure_confirmed.v1": 135,
+    "amends.escalation.erasure_confirmed.v1": 136,
+    "amends.followup.erasure_confirmed.v1": 137,
+    "amends.complaint.erased.v1": 130,
+    "amends.records.hold_set.v1": 131,
+    "amends.records.hold_lifted.v1": 132,
+    "amends.records.case_read.v1": 133,
+    "amends.records.access_given.v1": 134,
 }

@@ -62,7 +62,8 @@ class Settled:
 class Decision(Generic[S]):
     """The new state and what follows from it, saved together or not at all.
 
-    `withdraw` names messages that are no longer to be sent; one that is on its way may still arrive.
+    `withdraw` names messages that are no longer to be sent; one that is on its way may still arrive. `erase`: nothing of
+    the complaint stays but its numbers; `state` is dropped.
     """
 
     state: S
@@ -71,6 +72,7 @@ class Decision(Generic[S]):
     cancel: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
     withdraw: tuple[str, ...] = ()
+    erase: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.contracts import complaints, dead_letters, escalations, followups, policies, records
+from shared.contracts import complaints, dead_letters, escalations, followups, policies, privacy, records
 from shared.contracts.envelope import SERVICES, EventData
 
 PARTITIONS = 6
@@ -45,6 +45,7 @@ FLOWS: tuple[Flow, ...] = (
             complaints.StatusReported,
             complaints.SubmissionSetAside,
             complaints.SubmissionRejected,
+            privacy.IntakeErasureConfirmed,
         ),
     ),
     Flow(
@@ -52,6 +53,7 @@ FLOWS: tuple[Flow, ...] = (
         key="complaint id",
         producer="escalation",
         consumers=("followup", "records"),
+<<<<<<< HEAD
         events=(
             escalations.DecisionMade,
             escalations.StatusChanged,
@@ -64,6 +66,9 @@ FLOWS: tuple[Flow, ...] = (
             escalations.Escalated,
             escalations.AlarmRaised,
         ),
+=======
+        events=(escalations.DecisionMade, escalations.StatusChanged, privacy.EscalationErasureConfirmed),
+>>>>>>> 5285b2a (Erasure that keeps the proof: payloads and deliveries under keys of their own, erased by destroying them)
     ),
     Flow(
         topic="followups",
@@ -94,14 +99,22 @@ FLOWS: tuple[Flow, ...] = (
             followups.ContactStopped,
             followups.ContactAllowed,
             followups.OutcomeRecorded,
+            privacy.FollowUpErasureConfirmed,
         ),
     ),
     Flow(
         topic="records",
         key="complaint id (checkpoint signed: the log's id)",
         producer="records",
-        consumers=(),
-        events=(records.CheckpointSigned,),
+        consumers=("intake", "escalation", "followup"),
+        events=(
+            privacy.ComplaintErased,
+            privacy.HoldSet,
+            privacy.HoldLifted,
+            privacy.CaseRead,
+            privacy.AccessGiven,
+            records.CheckpointSigned,
+        ),
     ),
     Flow(
         topic="dead-letters",

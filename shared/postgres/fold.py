@@ -17,6 +17,8 @@ from shared.contracts.codec import BadData, encode_headers, write_data
 from shared.contracts.dead_letters import DeadLetterParked
 from shared.contracts.decision import Decision, Due, Refused
 from shared.contracts.envelope import Event, EventData, Undecodable
+from shared.contracts.privacy import CONFIRMED, ComplaintErased
+from shared.contracts.records import CheckpointSigned
 from shared.contracts.topics import DEAD_LETTERS, TOPIC_OF
 from shared.errors import classify
 from shared.postgres.inputs import DeadLetter, Held, Input, Inputs, Outgoing, Row, Work
@@ -93,6 +95,10 @@ class Fold:
         # To hold an event rests on `seen` as much as to handle it: the row is saved too, so that whoever handled the
         # predecessor meanwhile, and found nothing held behind it, is noticed.
         self._work.rows[item.subject] = row
+        if row.erased:  # nothing is held for it any more: whatever comes late ends here, in whatever order
+            self._handle(row, item)
+            row.seen[event.service] = event.sequence
+            return
         if event.sequence > seen + 1:
             self._held[slot] = self._work.hold[slot] = event
             return
@@ -121,7 +127,7 @@ class Fold:
         subject = str(item.subject)
         span = self._span(item, subject)
         try:
-            decision = self._decide(row.state, item, work.now)
+            decision = self._decision(row, item)
             if isinstance(decision, Refused):
                 if item.kind != "command":
                     raise Parked(f"refused: {decision.title}")
@@ -138,7 +144,7 @@ class Fold:
             if item.kind == "timer":  # so that whoever cancels it at this moment is noticed
                 work.rows[item.subject] = row
             return False
-        row.state = decision.state
+        row.state = None if row.erased or decision.erase else decision.state
         work.rows[item.subject] = row
         for event, value in zip(decision.events, data, strict=True):
             self._emit(row, item, subject, event.TYPE, value, span.carrier)
@@ -150,9 +156,27 @@ class Fold:
             work.messages[self._message_id(subject, name)] = None
         for message in decision.messages:
             work.messages[self._message_id(subject, message.name)] = (item.subject, message, span.carrier.traceparent)
+        if decision.erase:
+            row.erased = True
+            work.erased.add(item.subject)
         work.handled.append((item, decision))
         span.end(None)
         return True
+
+    def _decision(self, row: Row[Any], item: Input) -> Decision[Any] | Refused:
+        """The domain decides, but for erasure: that is the same everywhere, and then there is nothing left to decide on."""
+        if row.erased:
+            if item.kind == "command":
+                return Refused(410, "Erased", "This complaint was erased; only its numbers are left.")
+            if item.kind != "submission":
+                return Decision(None)
+            return self._decide(None, item._replace(erased=True), self._work.now)
+        event_type = "" if item.event is None else item.event.type
+        if event_type == CheckpointSigned.TYPE:  # about the log, not about a complaint: there is nothing to know of it
+            return Decision(row.state)
+        if event_type == ComplaintErased.TYPE:
+            return Decision(None, (CONFIRMED[self._service](),), erase=True)
+        return self._decide(row.state, item, self._work.now)
 
     def _message_id(self, subject: str, name: str) -> UUID:
         return ids.keyed_id(self._id_key, "message", self._service, subject, name)

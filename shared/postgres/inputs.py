@@ -21,6 +21,7 @@ class Input(NamedTuple):
 
     `body` is what the domain sees. `event` is set when the input comes from another service: it alone has a sequence,
     and is dropped, handled or held by it. `reference` names the input uniquely (a position, a timer, a submission).
+    `erased`: the complaint was erased; only a submission is decided then, for it must end somewhere.
     """
 
     kind: Kind
@@ -31,16 +32,18 @@ class Input(NamedTuple):
     causation_id: str
     correlation_id: str
     event: Event | None = None
+    erased: bool = False
 
 
 @dataclass(slots=True)
 class Row(Generic[S]):
-    """A complaint as loaded (`revision` 0: not there yet), then as it will be saved."""
+    """A complaint as loaded (`revision` 0: not there yet), then as it will be saved. `erased`: only the numbers are left."""
 
     revision: int
     sequence: int
     seen: dict[str, int]
     state: S | None
+    erased: bool = False
 
 
 class Outgoing(NamedTuple):
@@ -82,6 +85,7 @@ class Work(Generic[S]):
     hold: dict[tuple[UUID, str, int], Event] = field(default_factory=dict)
     release: list[tuple[UUID, str, int]] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
+    erased: set[UUID] = field(default_factory=set)
     duplicates: int = 0
 
     @property

@@ -10,6 +10,7 @@ from shared.postgres.pool import Connection, Pool, connection
 TOTALS = """
 select
     (select coalesce(sum(sequence), 0)::bigint from complaint_state) as emitted,
+    (select count(*) from complaint_state where erased_at is not null) as erased,
     (select count(*) from outbox) as outbox,
     (select count(*) from timer) as timers,
     (select count(*) from dead_letter) as dead_letters

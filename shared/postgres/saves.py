@@ -12,7 +12,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -23,7 +23,7 @@ import structlog
 from shared import failpoints
 from shared.contracts.envelope import Event, Position
 from shared.errors import Conflict, classify
-from shared.postgres import messages, outbox
+from shared.postgres import erasure, messages, outbox
 from shared.postgres.fold import Decide, Fold, envelope
 from shared.postgres.inputs import Held, Inputs, Row, Work
 from shared.postgres.pool import Connection, Pool, connection
@@ -34,7 +34,9 @@ S = TypeVar("S")
 log = structlog.get_logger(__name__)
 
 NOW = "select app_now()"
-LOAD = "select complaint_id, revision, sequence, seen, state from complaint_state where complaint_id = any($1::uuid[])"
+LOAD = """
+select complaint_id, revision, sequence, seen, state, erased_at is not null from complaint_state where complaint_id = any($1::uuid[])
+"""
 LOAD_HELD = "select complaint_id, service, sequence, envelope, data from held where complaint_id = any($1::uuid[])"
 INSERT = """
 insert into complaint_state (complaint_id, revision, sequence, seen, state)
@@ -95,12 +97,13 @@ Also = Callable[[Connection, Work[Any]], Awaitable[None]]
 
 
 class Saves(Generic[S]):
-    """The versioned saves of one service. `read` and `write` turn its state into JSON text and back."""
+    """The versioned saves of one service. `read` and `write` turn its state into JSON text and back; `kept` names the
+    tables that erasing a complaint leaves alone."""
 
     def __init__(
         self, *, service: str, pool: Pool, relay: Relay | None, id_key: bytes, read: Callable[[str], S],
         write: Callable[[S], str], decide: Decide[S], also: Also | None = None,
-        dead_letter_check: Callable[[Connection, int], Awaitable[None]] | None = None,
+        dead_letter_check: Callable[[Connection, int], Awaitable[None]] | None = None, kept: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self._service = service
         self._pool = pool
@@ -111,6 +114,7 @@ class Saves(Generic[S]):
         self._decide = decide
         self._also = also
         self._dead_letter_check = dead_letter_check
+        self._kept = kept
 
     async def act(
         self, take: Take, *, also: Also | None = None, decide: Decide[S] | None = None, within_s: float | None = None
@@ -165,7 +169,7 @@ class Saves(Generic[S]):
         subjects = list({item.subject for item in inputs})
         rows = {
             row[0]: Row(
-                row[1], row[2], orjson.loads(row[3]), None if row[4] is None else self._read(row[4])
+                row[1], row[2], orjson.loads(row[3]), None if row[4] is None else self._read(row[4]), row[5]
             )
             for row in (await conn.fetch(LOAD, subjects) if subjects else ())
         }
@@ -204,6 +208,8 @@ class Saves(Generic[S]):
         for write in (self._also, also):
             if write is not None:
                 await write(conn, work)
+        if work.erased:
+            await erasure.erase(conn, work.erased, self._kept)
         return await outbox.append(conn, work.outgoing) if work.outgoing else None
 
     async def _write_rows(self, conn: Connection, work: Work[S]) -> None:

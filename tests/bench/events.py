@@ -21,6 +21,7 @@ from services.intake.adapters import ADAPTERS
 from services.intake.store import Accepted
 from services.intake.submissions import Delivery, Rejection
 from services.records import handlers as records
+from services.records.payloads import CaseKeys
 from shared.clock import utc_now
 from shared.contracts import ids
 from shared.contracts.codec import decode
@@ -31,9 +32,11 @@ from shared.policy.evaluate import Policy
 from shared.postgres.fold import Decide, Fold, from_event
 from shared.postgres.inputs import Input, Outgoing, Row, Work
 from shared.telemetry import tracing
+from shared.vault import MasterKeys
 from tests.bench.samples import Samples
 
 SOURCE = "bench"
+MASTER_KEYS = MasterKeys({"bench": bytes(range(32))})
 CONTENT_TYPE = "application/json"
 WAY = ("intake", "escalation", "followup", "records")
 
@@ -59,10 +62,10 @@ class Maker:
 
     def __init__(self, id_key: bytes) -> None:
         self.id_key = id_key
-        self.intake = intake.Handlers(None, id_key, None)  # type: ignore[arg-type]  # only `decide` is used
+        self.intake = intake.Handlers(None, id_key, None, MASTER_KEYS)  # type: ignore[arg-type]  # only `decide` is used
         self.escalation = escalation.Handlers(Fixed(policy_of("escalation", ESCALATION_POLICY)))
         self.followup = followup.Handlers(Fixed(policy_of("followup", FOLLOWUP_POLICY)), plain_letters())
-        self.records = records.Handlers(id_key)
+        self.records = records.Handlers(id_key, CaseKeys(MASTER_KEYS))
 
     def deliveries(
         self, samples: Samples, first: int, count: int, *, per_delivery: int = 1

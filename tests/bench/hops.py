@@ -15,7 +15,7 @@ from services.intake import store
 from shared.contracts.topics import topics_read_by
 from tests.bench.bed import Bed, bed, tell
 from tests.bench.cost import Machine, resident_mb
-from tests.bench.events import WAY, Maker
+from tests.bench.events import MASTER_KEYS, WAY, Maker
 from tests.bench.samples import Samples
 from tests.harness.cluster import Cluster
 
@@ -129,11 +129,11 @@ async def _fill_inbox(made: Bed, maker: Maker, samples: Samples, count: int) -> 
         batch += accepted
         if len(batch) >= CHUNK:
             async with conn.transaction():
-                await store.store(conn, batch)
+                await store.store(conn, MASTER_KEYS, batch)
             batch = []
     if batch:
         async with conn.transaction():
-            await store.store(conn, batch)
+            await store.store(conn, MASTER_KEYS, batch)
     await conn.close()
 
 

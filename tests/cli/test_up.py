@@ -104,7 +104,7 @@ def test_a_second_start_goes_on_with_the_data_and_its_commands_work(
     complaint = found[1]
     code, text = amends("timeline", complaint)
     assert code == 0
-    for word in ("resolved, tier 3, 7 events", "received", "decided", "check-in scheduled", "by FUP-030", "ledger row"):
+    for word in ("resolved, tier 3, 8 events", "read", "received", "decided", "check-in scheduled", "by FUP-030", "ledger row"):
         assert word in text
     code, text = amends("timeline", complaint, "--json")
     assert [event["service"] for event in json.loads(text)["timeline"]].count("escalation") == 3
@@ -140,6 +140,7 @@ def test_a_second_start_goes_on_with_the_data_and_its_commands_work(
     assert {(flow["writer"], flow["reader"]) for flow in json.loads(text)["flows"]} == {
         ("intake", "escalation"), ("intake", "followup"), ("intake", "records"),
         ("escalation", "followup"), ("escalation", "records"), ("followup", "escalation"), ("followup", "records"),
+        ("records", "intake"), ("records", "escalation"), ("records", "followup"),
     }  # fmt: skip
 
     # A source's key works within a second or so, is shown once, and does not work after it was disabled.

@@ -173,6 +173,8 @@ def token_of(item: Input) -> tuple[str, str]:
     if isinstance(item.body, Settled):
         return "message", f"{item.body.outcome} {item.body.name}"
     assert item.event is not None
+    if item.event.type != Noted.TYPE:
+        return item.event.service, item.event.type
     return item.event.service, read_data(Noted, item.event.data).token
 
 

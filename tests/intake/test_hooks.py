@@ -91,7 +91,7 @@ class Bed:
                 return await sources.load(conn, VAULT)
 
         self.sources = Sources(load)
-        self.handlers = Handlers(pool, KEY, self.progress, self.sources)
+        self.handlers = Handlers(pool, KEY, self.progress, MasterKeys({"test": bytes(32)}), self.sources)
         state = TypeAdapter(IntakeState)
         self.handlers.saves = Saves(
             service="intake", pool=pool, relay=Relay(service="intake", pool=pool, sender=Nowhere(), progress=self.progress), id_key=KEY,

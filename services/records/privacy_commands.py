@@ -1,0 +1,157 @@
+"""`amends records erase|hold|access|retention`: what people do with the record itself. Each is an event."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from services.records.story import tell
+from shared.cli import Failed, WrongUse
+from shared.cli.client import AsJson, Client, Key, Url, print_json
+
+POLL_S = 0.3
+
+app = typer.Typer()
+ComplaintId = Annotated[UUID, typer.Argument(metavar="ID", help="The complaint's id.", show_default=False)]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it stays in the record and must not name the person.", show_default=False)]
+
+
+@app.command(epilog="Example: amends records erase 5a6f2c9e-0d3b-4f6e-9a51-2f1c8e7d6b40 --reason 'request DSR-114'")
+def erase(
+    complaint_id: ComplaintId,
+    reason: Reason,
+    regime: Annotated[str | None, typer.Option(help="Whose rule asks for it, e.g. 'GDPR Art. 17'.")] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait until every service has confirmed.")] = 60.0,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a complaint for good: its key is destroyed, every service deletes what it has and confirms it.
+
+    The ledger keeps the proof that events happened, nothing of what they said. Ends with 1 when it is on hold, or when a
+    service has not confirmed in time (it will; ask again with: amends records erase ... or see /v1/complaints/ID/erasure).
+    """
+    client = Client("records", url, key)
+    found = client.get(f"/v1/complaints/{complaint_id}/erasure")
+    if found["erased_at"] is None:
+        client.post(f"/v1/complaints/{complaint_id}/erase", _json({"reason": reason, "regime": regime}))
+    deadline = time.monotonic() + wait
+    told: set[str] = set()
+    while True:
+        found = client.get(f"/v1/complaints/{complaint_id}/erasure")
+        for service in sorted(found["confirmed"].keys() - told):
+            told.add(service)
+            if not as_json:
+                typer.echo(f"{service}: deleted")
+        if not found["waiting"] or time.monotonic() > deadline:
+            break
+        time.sleep(POLL_S)
+    if as_json:
+        print_json(found)
+    if found["waiting"]:
+        raise Failed(f"not confirmed within {wait:g} s: {', '.join(found['waiting'])}; is it running?")
+    if not as_json:
+        typer.echo("erased: every service has confirmed. Kafka forgets within its six days; backups by your own rules")
+
+
+@app.command(epilog="Example: amends records hold 5a6f2c9e-0d3b-4f6e-9a51-2f1c8e7d6b40 --reason 'order 4 O 112/26'")
+def hold(
+    complaint_id: ComplaintId,
+    reason: Reason,
+    lift: Annotated[bool, typer.Option("--lift", help="End the hold instead.")] = False,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep a complaint from being erased (a court, a regulator, an open investigation), or end that."""
+    path = f"/v1/complaints/{complaint_id}/hold" + ("/lift" if lift else "")
+    done = Client("records", url, key).post(path, _json({"reason": reason}))
+    if as_json:
+        print_json(done)
+    else:
+        typer.echo("the hold has ended" if lift else "on hold: it cannot be erased until the hold is lifted")
+
+
+@app.command(epilog="Example: amends records access 5a6f2c9e-0d3b-4f6e-9a51-2f1c8e7d6b40 --reason 'DSR-101' -o access.json")
+def access(
+    complaint_id: ComplaintId,
+    reason: Reason,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file: .json, or .txt to be read.", show_default=False)],
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Write everything that is held about a complaint, for the person it is about. Recorded as an event."""
+    from services.records.commands import read
+
+    if output.suffix not in (".json", ".txt"):
+        raise WrongUse("the file's name ends in .json or .txt")
+    client = Client("records", url, key)
+    client.post(f"/v1/complaints/{complaint_id}/access", _json({"reason": reason}))
+    found = read(client, complaint_id)
+    try:
+        if output.suffix == ".json":
+            import orjson
+
+            output.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+        else:
+            output.write_text("\n".join(_lines(found)) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise Failed(f"{output}: {error.strerror}") from None
+    typer.echo(f"{output}: {len(found['timeline'])} events")
+
+
+def _json(body: dict[str, Any]) -> bytes:
+    return json.dumps(body).encode()
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    yield f"Complaint {found['complaint_id']}: {found['status']}"
+    for event in sorted(found["timeline"], key=lambda each: str(each["occurred_at"])):
+        told = tell(event)
+        yield f"{event['occurred_at'][:19]}  {told.what}: {told.text}"
+        contact = (event["data"] or {}).get("contact") or {}
+        if contact.get("text"):
+            yield from (f"    {line}" for line in str(contact["text"]).splitlines())
+
+
+@app.command(epilog="Example: amends records retention --days 2190 --apply")
+def retention(
+    days: Annotated[int, typer.Option(min=1, help="Keep closed complaints so many days after their last event.")],
+    regime: Annotated[str | None, typer.Option(help="Whose rule that is; it is recorded with each erasure.")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Erase them; default: only list them.")] = False,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the closed complaints whose retention has ended, or erase them. What is on hold is left alone, and counted."""
+    client = Client("records", url, key)
+    before = (datetime.now().astimezone() - timedelta(days=days)).isoformat()
+    ended, held, after = 0, 0, ""
+    listed: list[dict[str, Any]] = []
+    while True:
+        page = client.post("/v1/retention", _json({"before": before, "after": after or None}))
+        for each in page["complaints"]:
+            if each["hold"] is not None:
+                held += 1
+                continue
+            ended += 1
+            listed.append(each)
+            if apply:
+                reason = f"retention ended: {days} days after the last event"
+                client.post(f"/v1/complaints/{each['complaint_id']}/erase", _json({"reason": reason, "regime": regime}))
+            if not as_json:
+                typer.echo(f"{each['complaint_id']}  last event {each['last_event_at'][:10]}{'  erased' if apply else ''}")
+        after = page["next"]
+        if not after:
+            break
+    if as_json:
+        print_json({"complaints": listed, "erased": ended if apply else 0, "on_hold": held})
+    else:
+        typer.echo(f"{ended} {'erased' if apply else 'could be erased (--apply)'}, {held} on hold")
