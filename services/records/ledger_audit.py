@@ -171,9 +171,9 @@ class Payloads:
     def plain(self, row: Any) -> Opened | None:
         """Salt and payload; None when nobody here can read them. Raises CannotOpen."""
         cipher = self._ciphers.get(row["complaint_id"])
-        if row["payload"] and not row["salt"] and cipher is None:
+        if not row["salt"] and (not row["payload"] or cipher is None):
             self._sealed += 1
-            if self._case_keys is not None:
+            if not row["payload"] or self._case_keys is not None:
                 self._without.setdefault(row["complaint_id"], row["idx"])
         return opened(cipher, row["event_id"], row["salt"], row["payload"])
 
@@ -182,7 +182,7 @@ class Payloads:
         rows = await conn.fetch(ERASED, list(self._without), ComplaintErased.TYPE) if self._without else []
         told = {row["complaint_id"] for row in rows}
         lost = sorted(idx for complaint, idx in self._without.items() if complaint not in told)
-        return [exact(idx, f"row {idx}: the key of its complaint is gone, but no erasure is recorded") for idx in lost[:1]]
+        return [exact(idx, f"row {idx}: what it said is gone, but no erasure of its complaint is recorded") for idx in lost[:1]]
 
     def notes(self) -> list[str]:
         if not self._sealed:

@@ -15,6 +15,7 @@ import asyncpg
 from services.records import key_files, ledger_audit, log_folder, publish, signer, store
 from services.records.domain import RecordState
 from services.records.handlers import Handlers
+from services.records.payloads import CaseKeys
 from services.records.tree import note
 from services.records.tree.checkpoint import Head
 from shared.contracts import ids
@@ -23,11 +24,13 @@ from shared.postgres.pool import Pool
 from shared.postgres.relay import Relay
 from shared.postgres.saves import Saves
 from shared.telemetry.health import Progress
+from shared.vault import MasterKeys
 from tests.delivery.parts import ListSender, MemoryKafka
 
 ID_KEY = bytes(range(32))
 ORIGIN = "complaints.example.com/ledger"
 AT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+MASTER_KEYS = MasterKeys({"test": bytes(range(32))})
 TABLES = ("ledger_leaf", "ledger_payload", "ledger_tile", "ledger_checkpoint", "ledger_key")
 ACTORS = {service: ids.keyed_id(ID_KEY, "actor", service) for service in SERVICES}
 
@@ -39,6 +42,7 @@ class Ledger:
         self.dsn, self.pool, self.conn, self.folder = dsn, pool, conn, folder
         self.key_file = folder / "signing.key"
         self.kafka = MemoryKafka()
+        self.case_keys = CaseKeys(MASTER_KEYS)
         self._events = 0
 
     async def append(self, count: int, batch: int = 500) -> list[Event]:
@@ -46,7 +50,9 @@ class Ledger:
         events = [event(self._events + number) for number in range(count)]
         for at in range(0, count, batch):
             async with self.pool.acquire() as conn, conn.transaction():
-                await store.append(conn, events[at : at + batch], AT + timedelta(seconds=self._events), ACTORS)
+                some = events[at : at + batch]
+                ciphers = await self.case_keys.for_writing(conn, {each.subject for each in some})
+                await store.append(conn, some, AT + timedelta(seconds=self._events), ACTORS, ciphers)
             self._events += len(events[at : at + batch])
         return events
 
@@ -61,7 +67,7 @@ class Ledger:
         relay = Relay(service="records", pool=self.pool, sender=ListSender(self.kafka), progress=Progress())
         saves: Saves[RecordState] = Saves(
             service="records", pool=self.pool, relay=relay, id_key=ID_KEY, read=store._STATE.validate_json,
-            write=lambda state: store._STATE.dump_json(state).decode(), decide=Handlers(ID_KEY).decide,
+            write=lambda state: store._STATE.dump_json(state).decode(), decide=Handlers(ID_KEY, self.case_keys).decide,
         )  # fmt: skip
         options.setdefault("signer", self.signer())
         return publish.Publisher(self.pool, saves, ID_KEY, **options)
@@ -78,7 +84,7 @@ class Ledger:
 
     async def verify(self, *known: Head) -> log_folder.Report:
         """`amends records verify`, with the key that the auditor has."""
-        return await ledger_audit.audit(self.conn, self.keys, known)
+        return await ledger_audit.audit(self.conn, self.keys, known, case_keys=CaseKeys(MASTER_KEYS))
 
     @contextlib.asynccontextmanager
     async def as_owner(self) -> AsyncIterator[Any]:
