@@ -53,7 +53,6 @@ FLOWS: tuple[Flow, ...] = (
         key="complaint id",
         producer="escalation",
         consumers=("followup", "records"),
-<<<<<<< HEAD
         events=(
             escalations.DecisionMade,
             escalations.StatusChanged,
@@ -65,10 +64,8 @@ FLOWS: tuple[Flow, ...] = (
             escalations.ClocksMet,
             escalations.Escalated,
             escalations.AlarmRaised,
+            privacy.EscalationErasureConfirmed,
         ),
-=======
-        events=(escalations.DecisionMade, escalations.StatusChanged, privacy.EscalationErasureConfirmed),
->>>>>>> 5285b2a (Erasure that keeps the proof: payloads and deliveries under keys of their own, erased by destroying them)
     ),
     Flow(
         topic="followups",
