@@ -106,6 +106,10 @@ class Sources:
                 self._loaded_at = started
             self._tried_at = self._monotonic()
 
+    def all(self) -> list[SourceRecord]:
+        """All sources in use as they were last loaded, by name."""
+        return sorted(self._records.values(), key=lambda record: record.name)
+
     def adapter(self, name: str) -> str | None:
         """The adapter of a source as it was last loaded."""
         record = self._records.get(name)

@@ -38,6 +38,8 @@ from shared.text.characters import clean
 from shared.text.quotes import strip_reply
 
 MAX_CUSTOM = 2_000
+# Where a record of a Kafka topic stands: topic/partition/offset. Its identity, where the payload has none.
+POSITION = "kafka-position"
 # What a spreadsheet makes of a long number when it opens a file: the digits are gone, and many ids become one.
 _DAMAGED = re.compile(r"[-+]?\d(?:[.,]\d+)?[eE]\+\d+|#{3,}|#(?:REF|N/A|NAME|VALUE|NUM|DIV/0|NULL)[!?]?")
 _EXCEL_EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - a spreadsheet's dates have no zone
@@ -168,7 +170,8 @@ class _Made:
 
     def _identity(self) -> tuple[Identity, Source]:
         digest = hashlib.sha256(_stable(self.given)).digest()
-        own = f"sha256:{digest.hex()}"
+        position = self.delivery.headers.get(POSITION)
+        own = f"sha256:{digest.hex()}" if position is None else f"kafka:{position}#{self.number}"
         record = self.text("record_id", 1000)
         if record is not None and _DAMAGED.fullmatch(record):
             self.warnings.append(f"record_id: {record} was damaged by a spreadsheet; the item's hash stands for it")
