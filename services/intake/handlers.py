@@ -192,10 +192,10 @@ class Handlers:
                 done = await self._normalize_once()
             except TooManyDeadLetters as error:
                 log.error("normalizing stopped", reason=str(error))
-                self._progress.halt(str(error))
+                self._progress.halt("normalize", str(error))
                 self._progress.beat("normalize")
                 await asyncio.sleep(HALT_RETRY_S)
-                self._progress.resume()
+                self._progress.resume("normalize")
                 continue
             self._progress.beat("normalize")
             if not done:

@@ -102,7 +102,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             events = [decode(record, record.topic[prefix:]) for record in records]
             await failpoints.reach("consume.before_save")
             await asyncio.gather(*(self._until_saved(lane) for lane in lanes(events)))
-            self._progress.resume()  # not by a lane: the other one may be the one that is halted
+            self._progress.resume("consumer")  # not by a lane: the other one may be the one that is halted
             for record in records:
                 tp = TopicPartition(record.topic, record.partition)
                 self._handled[tp], self._handled_at_ms[tp] = record.offset + 1, record.timestamp
@@ -119,7 +119,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._handle(events)
             except TooManyDeadLetters as error:
                 log.error("consuming stopped", service=self._service, reason=str(error))
-                self._progress.halt(str(error))
+                self._progress.halt("consumer", str(error))
                 await asyncio.sleep(HALT_RETRY_S)
             else:
                 return

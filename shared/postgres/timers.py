@@ -53,10 +53,10 @@ class Timers:
                 await self._fire()
             except TooManyDeadLetters as error:
                 log.error("timers stopped", service=self._service, reason=str(error))
-                self._progress.halt(str(error))
+                self._progress.halt("timers", str(error))
                 self._progress.beat("timers")
                 await asyncio.sleep(HALT_RETRY_S)
-                self._progress.resume()
+                self._progress.resume("timers")
                 continue
             self._progress.beat("timers")
             if len(self._taken) < self._most:

@@ -33,7 +33,7 @@ class Progress:
         self._clock = clock
         self._loops: dict[str, _Loop] = {}
         self._checks: dict[str, tuple[Check, float]] = {}
-        self._halted: str | None = None
+        self._halted: dict[str, str] = {}
 
     def expect(self, name: str, within_s: float) -> None:
         """From now on the loop `name` must beat at least every `within_s` seconds, or /livez fails."""
@@ -48,13 +48,13 @@ class Progress:
         """The loop `name` has ended as it should: nothing more is expected of it."""
         self._loops.pop(name, None)
 
-    def halt(self, reason: str) -> None:
-        """Not ready until `resume`, and why. The process stays live: restarting it would not help."""
-        self._halted = reason
+    def halt(self, loop: str, reason: str) -> None:
+        """Not ready until this loop's `resume`, and why. The process stays live: restarting it would not help."""
+        self._halted[loop] = reason
 
-    def resume(self) -> None:
-        """What `halt` said no longer holds."""
-        self._halted = None
+    def resume(self, loop: str) -> None:
+        """What `halt` said of this loop no longer holds."""
+        self._halted.pop(loop, None)
 
     def require(self, name: str, check: Check, timeout_s: float = 2.0) -> None:
         """/readyz asks `check` each time. None: all is well; a text: what is wrong. An error or silence: not ready."""
@@ -77,9 +77,9 @@ class Progress:
         names = sorted(self._checks)
         answers = await asyncio.gather(*(self._ask(*self._checks[name]) for name in names))
         checks = {name: answer or "ok" for name, answer in zip(names, answers, strict=True)}
-        if self._halted is not None:
-            checks["halted"] = self._halted
-        ok = self._halted is None and not any(answers)
+        if self._halted:
+            checks["halted"] = "; ".join(f"{loop}: {reason}" for loop, reason in sorted(self._halted.items()))
+        ok = not self._halted and not any(answers)
         return Report(ok, {"status": "ok" if ok else "not ready", "checks": checks})
 
     async def _ask(self, check: Check, timeout_s: float) -> str | None:

@@ -200,12 +200,12 @@ async def test_health_over_http(serve: Serve) -> None:
         assert (await client.get("/livez")).status_code == 200
         assert (await client.get("/readyz")).json() == {"status": "ok", "checks": {}}
         now = 11.0
-        progress.halt("too many dead letters")
+        progress.halt("consumer", "too many dead letters")
         stalled = await client.get("/livez")
         assert stalled.status_code == 503
         assert stalled.json()["stalled"][0]["loop"] == "consumer"
         unready = await client.get("/readyz")
-        assert (unready.status_code, unready.json()["checks"]) == (503, {"halted": "too many dead letters"})
+        assert (unready.status_code, unready.json()["checks"]) == (503, {"halted": "consumer: too many dead letters"})
 
 
 async def test_requests_are_counted_by_template_and_never_by_path(serve: Serve) -> None:

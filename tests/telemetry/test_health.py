@@ -95,10 +95,20 @@ async def test_checks_that_hang_have_a_limit_and_run_at_the_same_time() -> None:
 
 async def test_halt_fails_readiness_with_its_reason_and_not_liveness() -> None:
     progress = Progress()
-    progress.halt("100 dead letters in ten minutes")
+    progress.halt("consumer", "100 dead letters in ten minutes")
     report = await progress.ready()
     assert not report.ok
-    assert report.body["checks"]["halted"] == "100 dead letters in ten minutes"
+    assert report.body["checks"]["halted"] == "consumer: 100 dead letters in ten minutes"
     assert progress.live().ok
-    progress.resume()
+    progress.resume("consumer")
     assert (await progress.ready()).ok
+
+
+async def test_a_loop_that_goes_on_does_not_speak_for_one_that_is_halted() -> None:
+    progress = Progress()
+    progress.halt("timers", "100 dead letters in ten minutes")
+    progress.halt("consumer", "100 dead letters in ten minutes")
+    progress.resume("consumer")
+    report = await progress.ready()
+    assert not report.ok
+    assert report.body["checks"]["halted"] == "timers: 100 dead letters in ten minutes"

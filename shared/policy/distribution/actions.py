@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from shared.contracts.policies import Activation, VersionPublished
 from shared.errors import AmendsError
 from shared.policy.distribution.line import in_force_at, standing
-from shared.policy.distribution.topics import Records
+from shared.policy.distribution.records import Records
 from shared.policy.evaluate import Policy
 
 # A person's activation takes effect so much later at the earliest: every replica knows it by then (replica.py).

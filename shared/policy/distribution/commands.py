@@ -18,6 +18,7 @@ from shared.contracts.policies import EVER, Activation, VersionPublished
 from shared.policy import commands as documents
 from shared.policy.distribution import actions, topics
 from shared.policy.distribution.actions import Request
+from shared.policy.distribution.records import Records
 from shared.policy.distribution.replicas import Behind, await_replicas
 from shared.policy.document import load_policy
 
@@ -27,7 +28,7 @@ Id = Annotated[
     str, typer.Argument(metavar="POLICY", help="The policy's id, such as escalation.retail.", show_default=False)
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the change.", show_default=False)]
-Records = Sequence[VersionPublished | Activation]
+Written = Sequence[VersionPublished | Activation]
 
 WAIT_S = 15.0
 
@@ -142,7 +143,7 @@ def rollback(
 # --- steps
 
 
-def _write(where: KafkaSettings, service: str, decide: Callable[[topics.Records], Records]) -> Records:
+def _write(where: KafkaSettings, service: str, decide: Callable[[Records], Written]) -> Written:
     return kafka.answer(where, lambda: topics.write(where, service, decide))
 
 
@@ -195,7 +196,7 @@ def _span(text: str) -> timedelta:
         raise WrongUse(f"--for: {refused}") from None
 
 
-def _tell(written: Records, as_json: bool, behind: Behind | None = None) -> None:
+def _tell(written: Written, as_json: bool, behind: Behind | None = None) -> None:
     done = [each for each in written if isinstance(each, Activation)]
     if as_json:
         shown: dict[str, Any] = {"activations": [a.model_dump(mode="json", exclude_none=True) for a in done]}

@@ -17,8 +17,8 @@ from shared.contracts.topics import POLICY_ACTIVATIONS, POLICY_STATUS, POLICY_VE
 from shared.policy.distribution import actions, topics
 from shared.policy.distribution.commands import Id, told
 from shared.policy.distribution.line import in_force_at, standing
+from shared.policy.distribution.records import Records
 from shared.policy.distribution.replicas import running
-from shared.policy.distribution.topics import Records
 
 app = typer.Typer()
 

@@ -26,6 +26,7 @@ from shared.contracts.topics import POLICY_ACTIVATIONS, POLICY_VERSIONS
 from shared.errors import NotReady
 from shared.policy.distribution import store, topics
 from shared.policy.distribution.line import Line, in_force_at, line, standing, version_of
+from shared.policy.distribution.records import Records
 from shared.policy.distribution.reports import Reports
 from shared.policy.distribution.shadow import Shadows
 from shared.policy.document import load_policy
@@ -54,7 +55,7 @@ class Replica:
         self._packaged = load_policy(packaged, origin=origin)
         self._kafka = kafka
         self._pool = pool
-        self._records = topics.Records()
+        self._records = Records()
         self._compiled: dict[tuple[str, int, str], Policy | Rejected] = {}
         self._shadows = Shadows(service)
         self._line: Line | None = None
@@ -146,11 +147,10 @@ class Replica:
     async def _take_in(self, records: Sequence[tuple[str, str, bytes | None]], ended_at: float | None) -> None:
         for topic, key, value in records:
             record = self._records.add(topic, key, value)
-            if (
-                value is not None
-                and isinstance(record, VersionPublished | Activation)
-                and record.service == self._service
-            ):
+            if record is None and value is not None:
+                # Written by a later Amends, or by hand.
+                log.error("a policy record cannot be read", service=self._service, topic=topic, key=key)
+            if value is not None and isinstance(record, VersionPublished | Activation) and record.service == self._service:
                 self._unsaved.append((topic, key, value))
         if self._unsaved:
             await self._keep()
@@ -244,7 +244,9 @@ class Replica:
         )  # fmt: skip
 
 
-def packaged_activation(packaged: Policy, text: str, records: topics.Records) -> list[VersionPublished | Activation]:
+def packaged_activation(
+    packaged: Policy, text: str, records: Records
+) -> list[VersionPublished | Activation]:
     """What a service records of its packaged default: nothing if it is there, or if people have chosen another one.
 
     The first one counts since ever, so that no time is without a policy; one that a later release brings, from now on, as

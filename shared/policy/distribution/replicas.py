@@ -11,7 +11,8 @@ from shared.clock import utc_now
 from shared.config import KafkaSettings
 from shared.contracts.policies import ReplicaStatus
 from shared.contracts.topics import POLICY_STATUS
-from shared.policy.distribution.topics import READ_TIMEOUT_S, Reader, Records, TopicsNotRead
+from shared.policy.distribution.records import Records
+from shared.policy.distribution.topics import READ_TIMEOUT_S, Reader, TopicsNotRead
 
 # A replica tells of itself every ten seconds: one that has said nothing for so long is not counted as running.
 SILENT = timedelta(seconds=35)

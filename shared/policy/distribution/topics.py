@@ -11,19 +11,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
 
-import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
-from pydantic import ValidationError
 
 from shared.config import KafkaSettings
-from shared.contracts.policies import Activation, PolicyRecord, ReplicaStatus, VersionPublished
-from shared.contracts.topics import POLICY_ACTIVATIONS, POLICY_STATUS, POLICY_VERSIONS
+from shared.contracts.policies import Activation, VersionPublished
+from shared.contracts.topics import POLICY_ACTIVATIONS, POLICY_VERSIONS
 from shared.errors import AmendsError
-
-log = structlog.get_logger(__name__)
+from shared.policy.distribution.records import Records
 
 POLL_MS = 500
 READ_TIMEOUT_S = 20.0
@@ -37,45 +33,6 @@ class TopicsNotRead(AmendsError):
 
 class Busy(AmendsError):
     """Others kept writing at the same moment."""
-
-
-@dataclass(slots=True)
-class Records:
-    """What the topics hold, by key. `refused`: records that are not of their topic's form."""
-
-    versions: dict[str, VersionPublished] = field(default_factory=dict)
-    activations: dict[str, dict[int, Activation]] = field(default_factory=dict)  # by service and seq
-    statuses: dict[str, ReplicaStatus] = field(default_factory=dict)
-
-    def add(self, topic: str, key: str, value: bytes | None) -> PolicyRecord | None:
-        """Take in one record of the logical `topic`; returns it. None: removed, or not a record of ours."""
-        if value is None:
-            if topic == POLICY_STATUS:
-                self.statuses.pop(key, None)
-            return None
-        try:
-            match topic:
-                case "policy.versions":
-                    version = VersionPublished.model_validate_json(value)
-                    self.versions[version.key] = version
-                    return version
-                case "policy.activations":
-                    activation = Activation.model_validate_json(value)
-                    self.activations.setdefault(activation.service, {})[activation.seq] = activation
-                    return activation
-                case _:
-                    status = ReplicaStatus.model_validate_json(value)
-                    self.statuses[key] = status
-                    return status
-        except ValidationError as error:
-            # Written by a later Amends, or by hand: whoever has to run it says so by not having it.
-            log.error("a policy record cannot be read", topic=topic, key=key, problems=error.error_count())
-            return None
-
-    def of_service(self, service: str) -> list[Activation]:
-        """The activations of a service, by seq."""
-        found = self.activations.get(service, {})
-        return [found[seq] for seq in sorted(found)]
 
 
 class Reader:
