@@ -23,7 +23,7 @@ def after(held: Records, *written: Activation) -> Records:
 def test_a_version_is_published_once_and_never_changed() -> None:
     held = records(version(1))
     assert actions.publish(held, policy(1), document(1), "anna", NOW) == []
-    with pytest.raises(NotDone, match="version 1 is published with another content.*higher"):
+    with pytest.raises(NotDone, match=r"version 1 is published with another content.*higher"):
         actions.publish(held, policy(1, tier=3), document(1, tier=3), "anna", NOW)
     assert [v.version for v in actions.publish(held, policy(2), document(2), "anna", NOW)] == [2]
 
@@ -32,7 +32,7 @@ def test_an_activation_takes_effect_when_every_replica_can_know_it() -> None:
     held = records(version(1), version(2), activation(1, 1))
     (done,) = actions.activate(held, version(2), 1, ANNA, NOW)
     assert (done.seq, done.version, done.effective_from, done.by) == (2, 2, NOW + MIN_LEAD, ("anna",))
-    with pytest.raises(NotDone, match="not 10 seconds ahead.*--in-the-past"):
+    with pytest.raises(NotDone, match=r"not 10 seconds ahead.*--in-the-past"):
         actions.activate(held, version(2), 1, Request("anna", "", NOW), NOW)
     (past,) = actions.activate(held, version(2), 1, Request("anna", "", NOW - HOUR, in_the_past=True), NOW)
     assert past.effective_from == NOW - HOUR
@@ -45,7 +45,7 @@ def test_two_approvers_are_two_people() -> None:
     assert proposal.mode == "proposed"
     held = after(held, proposal)
     assert in_force_at(held.of_service("escalation"), NOW + HOUR).version == 1  # type: ignore[union-attr]
-    with pytest.raises(NotDone, match="needs a second person: anna proposed it"):
+    with pytest.raises(NotDone, match=r"needs a second person: anna proposed it"):
         actions.activate(held, version(2), 2, ANNA, NOW)
     (done,) = actions.activate(held, version(2), 2, BEN, NOW + HOUR)
     assert (done.mode, done.by, done.voids) == ("active", ("anna", "ben"), (2,))
@@ -76,9 +76,9 @@ def test_a_rollback_to_a_version_of_before() -> None:
     )
     assert actions.roll_back(held, version(3), 2, ANNA, NOW)[0].voids == (3,)
     assert actions.roll_back(held, version(3), 1, ANNA, NOW)[0].voids == (2, 3)
-    with pytest.raises(NotDone, match="version 4 was not in force before"):
+    with pytest.raises(NotDone, match=r"version 4 was not in force before"):
         actions.roll_back(held, version(3), 4, ANNA, NOW)
-    with pytest.raises(NotDone, match="is the first one"):
+    with pytest.raises(NotDone, match=r"is the first one"):
         actions.roll_back(records(version(1), activation(1, 1)), version(1), None, ANNA, NOW)
 
 
@@ -98,7 +98,7 @@ def test_a_shadow_is_ended_by_its_activation_or_by_hand() -> None:
     held = after(held, shadow)
     assert actions.activate(held, version(2), 1, ANNA, NOW)[0].voids == (2,)
     assert actions.end_shadow(held, version(2), ANNA, NOW)[0].voids == (2,)
-    with pytest.raises(NotDone, match="has no shadow"):
+    with pytest.raises(NotDone, match=r"has no shadow"):
         actions.end_shadow(records(version(1)), version(1), ANNA, NOW)
 
 
@@ -123,7 +123,7 @@ def test_a_packaged_document_that_was_changed_without_a_new_version_is_not_activ
 
 
 def test_unknown_policies_and_versions_are_named() -> None:
-    with pytest.raises(NotDone, match="no policy 'nonsense' is published; there is test.policy"):
+    with pytest.raises(NotDone, match=r"no policy 'nonsense' is published; there is test.policy"):
         actions.published(records(version(1)), "nonsense")
-    with pytest.raises(NotDone, match="has no version 9; it has 1, 2"):
+    with pytest.raises(NotDone, match=r"has no version 9; it has 1, 2"):
         actions.published(records(version(1), version(2)), "test.policy", 9)

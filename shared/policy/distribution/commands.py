@@ -20,6 +20,7 @@ from shared.policy.distribution import actions, topics
 from shared.policy.distribution.actions import Request
 from shared.policy.distribution.records import Records
 from shared.policy.distribution.replicas import Behind, await_replicas
+from shared.policy.distribution.topics import Written
 from shared.policy.document import load_policy
 
 app = typer.Typer()
@@ -28,7 +29,6 @@ Id = Annotated[
     str, typer.Argument(metavar="POLICY", help="The policy's id, such as escalation.retail.", show_default=False)
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the change.", show_default=False)]
-Written = Sequence[VersionPublished | Activation]
 
 WAIT_S = 15.0
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import secrets
 import socket
 import time
@@ -60,6 +61,7 @@ class Replica:
         self._shadows = Shadows(service)
         self._line: Line | None = None
         self._restored = False
+        self._waited = False
         self._ended_at: float | None = None
         self._unsaved: list[tuple[str, str, bytes]] = []
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
@@ -206,6 +208,10 @@ class Replica:
         """The service's own default becomes an activation like any other, once; True when that is settled."""
         if not packaged_activation(self._packaged, self._text, self._records):
             return True
+        if not self._waited:  # of replicas that start together one writes, and the others see it
+            self._waited = True
+            await asyncio.sleep(random.uniform(0.0, 0.5))  # noqa: S311 - jitter, not a secret
+            return False
         try:
             await topics.write(
                 self._kafka, self._service, lambda records: packaged_activation(self._packaged, self._text, records)

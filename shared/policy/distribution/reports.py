@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from shared.config import KafkaSettings
 from shared.contracts.policies import ReplicaStatus
 from shared.contracts.topics import POLICY_STATUS
+from shared.policy.distribution import topics
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +38,8 @@ class Reports:
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), EVERY_S)
+                    async with asyncio.timeout(EVERY_S):  # wait_for may lose a cancellation (CPython #86296)
+                        await self._changed.wait()
                 self._changed.clear()
                 status = self._status()
                 if status is not None:
@@ -46,7 +48,8 @@ class Reports:
             status = self._status()
             if self._producer is not None and status is not None:
                 with contextlib.suppress(Exception):
-                    await asyncio.wait_for(self._send(status.key, None), 2.0)
+                    async with asyncio.timeout(2.0):
+                        await self._send(status.key, None)
             await self._discard()
 
     async def _send(self, key: str, value: bytes | None) -> None:
@@ -54,13 +57,15 @@ class Reports:
             if self._producer is None:
                 producer = AIOKafkaProducer(request_timeout_ms=5_000, **self._kafka.client_options())
                 try:
-                    await asyncio.wait_for(producer.start(), SEND_S)
+                    async with asyncio.timeout(SEND_S):
+                        await producer.start()
                 except BaseException:
-                    await producer.stop()
+                    await topics.stop(producer)
                     raise
                 self._producer = producer
             topic = self._kafka.topic_prefix + POLICY_STATUS
-            await asyncio.wait_for(self._producer.send_and_wait(topic, value, key=key.encode()), SEND_S)
+            async with asyncio.timeout(SEND_S):
+                await self._producer.send_and_wait(topic, value, key=key.encode())
         except Exception as error:
             log.info("policy status not sent", error=type(error).__name__)
             await self._discard()
@@ -68,5 +73,4 @@ class Reports:
     async def _discard(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(producer.stop(), 1.0)
+            await topics.stop(producer)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
+from aiokafka.errors import KafkaError
 
 from shared.config import KafkaSettings
 from shared.contracts.policies import Activation, VersionPublished
@@ -21,10 +23,16 @@ from shared.contracts.topics import POLICY_ACTIVATIONS, POLICY_VERSIONS
 from shared.errors import AmendsError
 from shared.policy.distribution.records import Records
 
-POLL_MS = 500
+log = structlog.get_logger(__name__)
+
+POLL_MS, ONCE_POLL_MS = 500, 20
 READ_TIMEOUT_S = 20.0
 TRANSACTION_MS = 10_000
-FENCED_TRIES = 5
+SEND_TIMEOUT_S = 5.0
+PAUSES_S = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+
+Written = Sequence[VersionPublished | Activation]
+Decide = Callable[[Records], Written]
 
 
 class TopicsNotRead(AmendsError):
@@ -38,13 +46,14 @@ class Busy(AmendsError):
 class Reader:
     """Reads policy topics from their beginning, and goes on. `ended_at` is when the end of all was last seen (monotonic)."""
 
-    def __init__(self, kafka: KafkaSettings, topics: Sequence[str]) -> None:
+    def __init__(self, kafka: KafkaSettings, topics: Sequence[str], poll_ms: int = POLL_MS) -> None:
         self._kafka = kafka
+        self._poll_ms = poll_ms
         self._consumer = AIOKafkaConsumer(
             enable_auto_commit=False,
             isolation_level="read_committed",
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=POLL_MS,
+            fetch_max_wait_ms=poll_ms,
             request_timeout_ms=5_000,
             metadata_max_age_ms=10_000,  # a topic that is created later is found soon
             **kafka.client_options(),
@@ -56,20 +65,19 @@ class Reader:
         try:
             await self._consumer.start()
         except BaseException:
-            await self._consumer.stop()
+            await stop(self._consumer)
             raise
         self._consumer.assign(self._partitions)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(self._consumer.stop(), 3.0)
+        await stop(self._consumer)
 
     async def poll(self) -> list[tuple[str, str, bytes | None]]:
-        """What has come: (logical topic, key, value), in the order of each topic; empty after half a second of nothing."""
+        """What has come: (logical topic, key, value), in the order of each topic; empty after a while of nothing."""
         prefix = len(self._kafka.topic_prefix)
         found: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]
-        found = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=500)
+        found = await self._consumer.getmany(timeout_ms=self._poll_ms, max_records=500)
         records = [
             (record.topic[prefix:], (record.key or b"").decode(errors="replace"), record.value)
             for partition in self._partitions
@@ -95,7 +103,7 @@ async def read_all(kafka: KafkaSettings, topics: Sequence[str] = (POLICY_VERSION
     """Everything that the topics hold now. Raises TopicsNotRead."""
     records = Records()
     try:
-        async with asyncio.timeout(READ_TIMEOUT_S), Reader(kafka, topics) as reader:
+        async with asyncio.timeout(READ_TIMEOUT_S), Reader(kafka, topics, ONCE_POLL_MS) as reader:
             began = time.monotonic()
             while reader.ended_at is None or reader.ended_at < began:
                 for record in await reader.poll():
@@ -107,41 +115,45 @@ async def read_all(kafka: KafkaSettings, topics: Sequence[str] = (POLICY_VERSION
     return records
 
 
-async def write(
-    kafka: KafkaSettings, service: str, decide: Callable[[Records], Sequence[VersionPublished | Activation]]
-) -> Sequence[VersionPublished | Activation]:
+async def write(kafka: KafkaSettings, service: str, decide: Decide) -> Written:
     """Append what `decide` makes of everything that is there. No other write of this service comes in between.
 
     `decide` may be asked again, when somebody else wrote first; what it raises ends the write, and nothing is written.
     """
-    for _ in range(FENCED_TRIES):
-        try:
-            return await _write_once(kafka, service, decide)
-        except (ProducerFenced, InvalidProducerEpoch):
-            await asyncio.sleep(0.2)
-    raise Busy("others publish or activate at this moment; try again")
+    tried: Written = ()
+    for pause_s in PAUSES_S:
+        async with _producer(kafka, service) as producer:
+            # Begins only when the broker has given us the id: who had it before can write no more, and what they and we
+            # have written is settled, either there for good or gone.
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                await producer.begin_transaction()
+            held = await read_all(kafka)
+            if tried and all(_is_there(held, record) for record in tried):
+                return tried
+            tried = decide(held)
+            try:
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await _send(producer, kafka, tried)
+                return tried
+            except (KafkaError, TimeoutError) as error:
+                # Fenced, or no answer: it may be there or not. The next try settles it before it looks.
+                log.info("policy write is tried again", service=service, error=type(error).__name__)
+        await asyncio.sleep(random.uniform(0.5, 1.0) * pause_s)  # noqa: S311 - jitter, not a secret
+    raise Busy("others publish or activate at this moment, or Kafka does not answer; see what is there: amends policy list")
 
 
-async def _write_once(
-    kafka: KafkaSettings, service: str, decide: Callable[[Records], Sequence[VersionPublished | Activation]]
-) -> Sequence[VersionPublished | Activation]:
-    async with _producer(kafka, service) as producer:
-        # Begins only when the broker has given us the id: who had it before can write no more, and is seen below.
-        await asyncio.wait_for(producer.begin_transaction(), READ_TIMEOUT_S)
-        try:
-            records = decide(await read_all(kafka))
-            for record in records:
-                topic = POLICY_VERSIONS if isinstance(record, VersionPublished) else POLICY_ACTIVATIONS
-                value = record.model_dump_json(exclude_none=True).encode()
-                await producer.send_and_wait(kafka.topic_prefix + topic, value, key=record.key.encode())
-        except (ProducerFenced, InvalidProducerEpoch):
-            raise
-        except BaseException:
-            with contextlib.suppress(Exception):
-                await producer.abort_transaction()
-            raise
-        await asyncio.wait_for(producer.commit_transaction(), READ_TIMEOUT_S)
-        return records
+async def _send(producer: AIOKafkaProducer, kafka: KafkaSettings, records: Written) -> None:
+    for record in records:
+        topic = POLICY_VERSIONS if isinstance(record, VersionPublished) else POLICY_ACTIVATIONS
+        value = record.model_dump_json(exclude_none=True).encode()
+        await producer.send_and_wait(kafka.topic_prefix + topic, value, key=record.key.encode())
+    await producer.commit_transaction()
+
+
+def _is_there(held: Records, record: VersionPublished | Activation) -> bool:
+    if isinstance(record, VersionPublished):
+        return held.versions.get(record.key) == record
+    return held.activations.get(record.service, {}).get(record.seq) == record
 
 
 @contextlib.asynccontextmanager
@@ -154,8 +166,15 @@ async def _producer(kafka: KafkaSettings, service: str) -> AsyncIterator[AIOKafk
         **kafka.client_options(),
     )
     try:
-        await asyncio.wait_for(producer.start(), READ_TIMEOUT_S)
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            await producer.start()
         yield producer
     finally:
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(producer.stop(), 3.0)
+        await stop(producer)
+
+
+async def stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Stop it, within limits: it hangs when no broker answers (aiokafka #659)."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(3.0):
+            await client.stop()
