@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.intake import lexicons
+from shared.text.reading import documents
 from shared.policy import yaml_source
 from shared.policy.problems import PolicyRefused, Problem
 from shared.text.reading.lexicon import Lexicon
@@ -91,7 +91,7 @@ def load_rules(text: str, *, origin: str, beside: Callable[[str], str]) -> Rules
             digest.update(part.encode())
             parts.append(_parsed(part, name))
         try:
-            built[language] = lexicons.build(parts)
+            built[language] = documents.build(parts)
         except ValueError as error:
             raise _refused(text, origin, f"lexicon of '{language}': {error}") from None
     if document.spec.fallback_language not in built:

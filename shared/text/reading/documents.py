@@ -1,4 +1,4 @@
-"""The lexicons of intake's policy: one for each language, made from its documents. Immutable once built."""
+"""Lexicons as documents: one for each language, read together from several files. Immutable once built."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class LexiconDocument(BaseModel):
     openers: str = ""
     lists: dict[str, str] = {}
     labels: dict[str, str] = {}
+    same: str = ""
+    stop: str = ""
 
 
 def build(documents: Iterable[Mapping[str, Any]]) -> Lexicon:
@@ -28,6 +30,8 @@ def build(documents: Iterable[Mapping[str, Any]]) -> Lexicon:
     forms: dict[str, str] = {}
     lists: dict[str, str] = {}
     labels: dict[str, str] = {}
+    same: str = ""
+    stop: str = ""
     negators: list[str] = []
     openers: list[str] = []
     for document in documents:

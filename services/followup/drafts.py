@@ -1,0 +1,38 @@
+"""The draft check of follow-up: its default rules, and what a check answers."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from shared.text.drafts.check import check
+from shared.text.drafts.rules import DraftRules, load_rules
+from shared.text.drafts.spec import DraftToCheck
+
+DEFAULT = "drafts.retail.yaml"
+
+
+@cache
+def default_rules() -> DraftRules:
+    """The rules that come with the service."""
+    folder = files("services.followup") / "policy"
+    return load_rules(
+        (folder / DEFAULT).read_text(encoding="utf-8"),
+        origin=DEFAULT,
+        beside=lambda name: folder.joinpath(*name.split("/")).read_text(encoding="utf-8"),
+    )
+
+
+def answer(rules: DraftRules, given: DraftToCheck) -> dict[str, Any]:
+    """What is found in a draft and what the complaint still lacks. `span` counts characters of the draft."""
+    checked = check(rules, given.draft, given.complaint)
+    return {
+        "findings": [
+            {"kind": f.kind, "span": [f.start, f.end], "text": f.text, "suggestion": f.suggestion}
+            for f in checked.findings
+        ],
+        "missing": list(checked.missing),
+        "apology": checked.apology,
+        "rules": {"id": rules.id, "version": rules.version, "digest": rules.digest},
+    }

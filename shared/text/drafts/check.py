@@ -1,0 +1,112 @@
+"""Checking a draft: what an agent might regret, and what the complaint still lacks. Advice only; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.text.drafts.missing import find_missing
+from shared.text.drafts.more_than_allowed import more_than_allowed
+from shared.text.drafts.rules import DraftRules, Language
+from shared.text.drafts.sentences import Reading, read_draft
+from shared.text.drafts.spec import Case, Finding
+from shared.text.language import detect
+
+# For what the customer went through (always allowed), for an error of ours (after a finding), with a condition, none.
+Apology = Literal["experience", "error", "conditional", "none"]
+KINDS = (
+    "blame", "defensive", "absolute", "sorry_if", "jargon", "dismissive", "policy_hiding", "sarcasm",
+    "hollow_repeat", "over_promise", "admits_liability", "arguing",
+)  # fmt: skip
+_FROM_LEXICON = frozenset(KINDS) - {"jargon", "hollow_repeat"}
+_CODE = re.compile(
+    r"\b(?:[A-Z]{2,}(?:-[A-Z]+)*\d*|[A-Z]\d{2,}\w*|\w*[a-z]\w*[-_.][a-z]*svc|[A-Z][a-z]*[A-Z]{2,}\w*"
+    r"|[A-Z]{2,}-\w+|[a-z]+_[a-z_]+)\b"
+)
+_SHORT_CODE = re.compile(r"\b[A-Z]\d\b")
+_SHARED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Findings in the order of the draft, the names of what is missing, and the kind of apology."""
+
+    findings: tuple[Finding, ...]
+    missing: tuple[str, ...]
+    apology: Apology
+
+
+def check(rules: DraftRules, draft: str, case: Case) -> Checked:
+    """Check a draft against the case that it answers."""
+    language = rules.language(detect(draft).tag)
+    read = read_draft(language, draft)
+    found: list[tuple[str, int, int]] = [
+        (hit.label, *read.words.span(hit.first, hit.last))
+        for hit in read.hits
+        if hit.label in _FROM_LEXICON
+    ]
+    found += [("jargon", *place) for place in _jargon(rules, read, case)]
+    found += [("hollow_repeat", *place) for place in _repeats(rules, language, read, case)]
+    found += [("over_promise", *place) for place in more_than_allowed(read, case)]
+    return Checked(_findings(language, draft, found), find_missing(rules, language, read, case), _apology(read))
+
+
+def _apology(read: Reading) -> Apology:
+    sorry = [s for s in read.sentences if "does.apology" in s.labels and "sorry_if" not in s.labels]
+    if not sorry:
+        return "conditional" if any("sorry_if" in s.labels for s in read.sentences) else "none"
+    admits = {"does.own_error", "admits_liability"}
+    return "error" if any(admits & s.labels for s in read.sentences) else "experience"
+
+
+def _findings(language: Language, draft: str, found: Sequence[tuple[str, int, int]]) -> tuple[Finding, ...]:
+    """One finding for passages of a kind that touch each other."""
+    merged: list[tuple[str, int, int]] = []
+    for kind, start, end in sorted(found, key=lambda each: (each[0], each[1])):
+        if merged and merged[-1][0] == kind and start <= merged[-1][2] + 1:
+            merged[-1] = (kind, merged[-1][1], max(end, merged[-1][2]))
+        else:
+            merged.append((kind, start, end))
+    return tuple(
+        Finding(kind, start, end, draft[start:end], language.suggestions.get(kind, ""))
+        for kind, start, end in sorted(merged, key=lambda each: (each[1], each[2]))
+    )
+
+
+def _jargon(rules: DraftRules, read: Reading, case: Case) -> list[tuple[int, int]]:
+    """Abbreviations and codes that neither the customer used nor everyone knows; words of the trade count, too."""
+    given = " ".join((*case.issues, case.impact, *case.wanted, *case.remedies_allowed, *case.promises_broken)).casefold()
+    known = {each.casefold() for each in rules.spec.jargon.known}
+    places = [read.words.span(hit.first, hit.last) for hit in read.hits if hit.label == "jargon"]
+    if not read.words.letters or read.words.shouted / read.words.letters < 0.5:  # a draft in capitals is no jargon
+        for found in _CODE.finditer(read.text):
+            token = found[0].casefold()
+            if token not in known and token not in given and not any(token == p.strip(".") for p in known):
+                places.append(found.span())
+        if places:
+            places += [found.span() for found in _SHORT_CODE.finditer(read.text) if found[0].casefold() not in given]
+    distinct = {read.text[start:end].casefold() for start, end in places}
+    return sorted(places) if len(distinct) >= rules.spec.jargon.least else []
+
+
+def _repeats(rules: DraftRules, language: Language, read: Reading, case: Case) -> list[tuple[int, int]]:
+    """Sentences that the customer has had before, nearly word for word; not where the draft quotes them."""
+    sent = [
+        stems
+        for message in case.history
+        for sentence in re.split(r"(?<=[.!?])\s+", message)
+        if len(stems := frozenset(re.findall(r"\w+", sentence.casefold()))) >= _SHARED
+    ]
+    places = []
+    for sentence in read.sentences:
+        words = frozenset(re.findall(r"\w+", sentence.text.casefold()))
+        if sentence.quoted or len(words) < _SHARED:
+            continue
+        for earlier in sent:
+            alike = len(words & earlier) / max(min(len(words), len(earlier)), 1)
+            if alike >= rules.spec.overlap.repeat and len(words & earlier) >= _SHARED:
+                places.append((sentence.start, sentence.end))
+                break
+    return places

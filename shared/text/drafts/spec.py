@@ -1,0 +1,45 @@
+"""What a draft is checked against, and what is found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Line = Annotated[str, StringConstraints(max_length=2_000)]
+Lines = Annotated[tuple[Line, ...], Field(max_length=100)]
+
+
+class Case(BaseModel):
+    """The complaint that a draft answers, as far as the check needs it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    issues: Lines = ()
+    impact: Line = ""
+    wanted: Lines = ()
+    promises_broken: Lines = ()
+    remedies_allowed: Lines = ()
+    fault: Literal["ours", "customer", "third_party", "unknown"] = "unknown"
+    history: Annotated[tuple[Annotated[str, StringConstraints(max_length=20_000)], ...], Field(max_length=200)] = ()
+
+
+class DraftToCheck(BaseModel):
+    """A draft with its case."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    draft: Annotated[str, StringConstraints(max_length=20_000)]
+    complaint: Case = Case()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One passage of the draft: characters `start` to `end`, with a calmer wording."""
+
+    kind: str
+    start: int
+    end: int
+    text: str
+    suggestion: str
