@@ -15,6 +15,7 @@ from deploy import operate, reconcile, reference
 from deploy.local import commands as local
 from services.escalation import commands as escalation
 from services.followup import commands as followup
+from services.followup import draft_commands as drafts
 from services.intake import commands as intake
 from services.records import commands as records
 from shared.cli import Stop
@@ -27,7 +28,7 @@ app = typer.Typer(
     help="Amends: complaint handling behind a contact centre.\n\n"
     "Addresses and keys come from options, from AMENDS_* variables, or from the local stack that `amends up` runs.",
 )
-for part in (local, intake, records, escalation, followup, reconcile, operate, reference):
+for part in (local, intake, records, escalation, followup, drafts, reconcile, operate, reference):
     app.add_typer(part.app)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
-from services.followup import api, customer_page, store
+from services.followup import api, customer_page, drafts, drafts_api, store
 from services.followup.domain import FollowUpState
 from services.followup.handlers import SERVICE, Handlers
 from services.followup.letters import Letters
@@ -35,6 +35,7 @@ def build(base: Base) -> Parts:
     sender = base.sender(handlers.saves)
     app = make_app("Amends follow-up", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(base.pool, base.keys, handlers, letters, policies))
+    app.include_router(drafts_api.routes(base.keys, drafts.default_rules()))
     app.include_router(customer_page.routes(base.pool, handlers.saves, links, settings.sender_name))
     app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys))
     base.progress.expect("timers", base.settings.liveness_window_s)

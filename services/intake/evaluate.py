@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from services.intake.reading import HEATS, TextRead, read_text
 from services.intake.rules import Rules
+from shared.text.tally import Tally, percent, total
+from shared.text.tally import table as rows
 
 COLUMNS = ("text", "language", "heat", "threats", "support_needs", "repeated", "wanted", "category")
 _SEVERAL = ("threats", "support_needs", "wanted")
@@ -19,37 +20,19 @@ class UnreadableLabels(ValueError):
     """The labelled file cannot be used; the message says why."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """True and false positives and false negatives of one label."""
-
-    right: int = 0
-    wrong: int = 0
-    missed: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        found, due = self.right + self.wrong, self.right + self.missed
-        return {
-            "precision": round(self.right / found, 4) if found else None,
-            "recall": round(self.right / due, 4) if due else None,
-            "true_positives": self.right,
-            "false_positives": self.wrong,
-            "false_negatives": self.missed,
-        }
-
-
 def rows_of(path: Path) -> list[dict[str, str]]:
     """The rows of a labelled CSV. Raises UnreadableLabels."""
+    csv.field_size_limit(10_000_000)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             names = reader.fieldnames or []
-            rows = list(reader)
+            read = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UnreadableLabels(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if "text" not in names:
         raise UnreadableLabels(f"{path} has no column 'text'; the columns are {', '.join(COLUMNS)}")
-    return [{name: (row.get(name) or "") for name in COLUMNS} for row in rows]
+    return [{name: (row.get(name) or "") for name in COLUMNS} for row in read]
 
 
 def evaluate(rules: Rules, rows: Iterable[Mapping[str, str]]) -> dict[str, Any]:
@@ -67,10 +50,7 @@ def evaluate(rules: Rules, rows: Iterable[Mapping[str, str]]) -> dict[str, Any]:
                 continue
             due = {each.strip() for each in given.split(";")} - {"none", ""}
             for label in found | due:
-                tally = tallies[name].setdefault(label, Tally())
-                tally.right += label in found and label in due
-                tally.wrong += label in found and label not in due
-                tally.missed += label in due and label not in found
+                tallies[name].setdefault(label, Tally()).add(label in found, label in due)
             if found != due:
                 errors.append({"row": number, "column": name, "expected": sorted(due), "found": sorted(found)})
         if row["heat"].strip() in HEATS:
@@ -80,7 +60,7 @@ def evaluate(rules: Rules, rows: Iterable[Mapping[str, str]]) -> dict[str, Any]:
         "rules": {"id": rules.id, "version": rules.version, "digest": rules.digest},
         "heat_exact": _share(steps, 0),
         "heat_within_one_step": _share(steps, 1),
-        "micro": {name: _sum(tallies[name].values()).as_json() for name in COLUMNS[1:]},
+        "micro": {name: total(tallies[name].values()).as_json() for name in COLUMNS[1:]},
         "labels": {
             name: {label: tally.as_json() for label, tally in sorted(of.items())} for name, of in tallies.items()
         },
@@ -90,28 +70,14 @@ def evaluate(rules: Rules, rows: Iterable[Mapping[str, str]]) -> dict[str, Any]:
 
 def table(result: Mapping[str, Any]) -> str:
     """The result for people."""
-    lines = [
-        f"{result['rows']} texts, rules {result['rules']['id']} version {result['rules']['version']}",
-        f"heat exact {_percent(result['heat_exact'])}, within one step {_percent(result['heat_within_one_step'])}",
-        "",
-        f"{'':<34}{'precision':>10}{'recall':>10}{'right':>8}{'wrong':>8}{'missed':>8}",
-    ]
-    for name, labels in result["labels"].items():
-        lines.append(_line(name, result["micro"][name]))
-        lines += [_line(f"  {label}", tally) for label, tally in labels.items()]
-    return "\n".join(lines)
-
-
-def _line(name: str, tally: Mapping[str, Any]) -> str:
-    counts = (tally["true_positives"], tally["false_positives"], tally["false_negatives"])
-    return (
-        f"{name:<34}{_percent(tally['precision']):>10}{_percent(tally['recall']):>10}"
-        f"{counts[0]:>8}{counts[1]:>8}{counts[2]:>8}"
+    return "\n".join(
+        (
+            f"{result['rows']} texts, rules {result['rules']['id']} version {result['rules']['version']}",
+            f"heat exact {percent(result['heat_exact'])}, within one step {percent(result['heat_within_one_step'])}",
+            "",
+            *rows(result),
+        )
     )
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"
 
 
 def _found(read: TextRead) -> dict[str, set[str]]:
@@ -128,12 +94,3 @@ def _found(read: TextRead) -> dict[str, set[str]]:
 
 def _share(steps: list[int], most: int) -> float | None:
     return round(sum(step <= most for step in steps) / len(steps), 4) if steps else None
-
-
-def _sum(tallies: Iterable[Tally]) -> Tally:
-    total = Tally()
-    for tally in tallies:
-        total.right += tally.right
-        total.wrong += tally.wrong
-        total.missed += tally.missed
-    return total

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.text.reading import documents
 from shared.policy import yaml_source
 from shared.policy.problems import PolicyRefused, Problem
+from shared.text.reading import documents
 from shared.text.reading.lexicon import Lexicon
 
 DEFAULT = "reading.retail.yaml"

@@ -88,7 +88,9 @@ _MONTHS = {
     for name in names.split()
 }  # fmt: skip
 _ISO = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b")
-_DAY_MONTH = re.compile(r"\b(\d{1,2})(?:st|nd|rd|th|\.)?(?: of)? (" + "|".join(_MONTHS) + r")\b(?:,? (\d{4}))?", re.IGNORECASE)
+_DAY_MONTH = re.compile(
+    r"\b(\d{1,2})(?:st|nd|rd|th|\.)?(?: of)? (" + "|".join(_MONTHS) + r")\b(?:,? (\d{4}))?", re.IGNORECASE
+)
 _MONTH_DAY = re.compile(r"\b(" + "|".join(_MONTHS) + r") (\d{1,2})(?:st|nd|rd|th)?\b(?:,? (\d{4}))?", re.IGNORECASE)
 _CLOCK = re.compile(
     r"\b(?:at|by|before|until|um|bis|vor)\s+(\d{1,2})(?:[:.](\d{2}))?\s*(am|pm|a\.m\.|p\.m\.|o'clock|uhr)?(?![\w%])(?!\s*(?:days?|hours?|"

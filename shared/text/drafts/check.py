@@ -43,9 +43,7 @@ def check(rules: DraftRules, draft: str, case: Case) -> Checked:
     language = rules.language(detect(draft).tag)
     read = read_draft(language, draft)
     found: list[tuple[str, int, int]] = [
-        (hit.label, *read.words.span(hit.first, hit.last))
-        for hit in read.hits
-        if hit.label in _FROM_LEXICON
+        (hit.label, *read.words.span(hit.first, hit.last)) for hit in read.hits if hit.label in _FROM_LEXICON
     ]
     found += [("jargon", *place) for place in _jargon(rules, read, case)]
     found += [("hollow_repeat", *place) for place in _repeats(rules, language, read, case)]
@@ -77,7 +75,9 @@ def _findings(language: Language, draft: str, found: Sequence[tuple[str, int, in
 
 def _jargon(rules: DraftRules, read: Reading, case: Case) -> list[tuple[int, int]]:
     """Abbreviations and codes that neither the customer used nor everyone knows; words of the trade count, too."""
-    given = " ".join((*case.issues, case.impact, *case.wanted, *case.remedies_allowed, *case.promises_broken)).casefold()
+    given = " ".join(
+        (*case.issues, case.impact, *case.wanted, *case.remedies_allowed, *case.promises_broken)
+    ).casefold()
     known = {each.casefold() for each in rules.spec.jargon.known}
     places = [read.words.span(hit.first, hit.last) for hit in read.hits if hit.label == "jargon"]
     if not read.words.letters or read.words.shouted / read.words.letters < 0.5:  # a draft in capitals is no jargon

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -68,4 +68,3 @@ def evaluate(rules: DraftRules, rows: Iterable[tuple[str, Case, str, str]]) -> d
         "labels": {name: {label: t.as_json() for label, t in sorted(of.items())} for name, of in tallies.items()},
         "errors": errors,
     }
-

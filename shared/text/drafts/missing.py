@@ -16,9 +16,7 @@ def find_missing(rules: DraftRules, language: Language, read: Reading, case: Cas
     share = language.vocabulary.share
     offers = [sentence for sentence in read.sentences if _offers(sentence, case, language)]
     acts = bool(offers) or any("does.action" in s.labels for s in read.sentences)
-    answers = bool(offers) or any(
-        "does.action" in s.labels and "does.asking" not in s.labels for s in read.sentences
-    )
+    answers = bool(offers) or any("does.action" in s.labels and "does.asking" not in s.labels for s in read.sentences)
     refuses = any("does.refusal" in sentence.labels for sentence in read.sentences)
     missing = [
         f"issue_{number}"
@@ -37,8 +35,10 @@ def find_missing(rules: DraftRules, language: Language, read: Reading, case: Cas
         missing.append("ownership")
     if not acts and not any("does.asking" in s.labels for s in read.sentences):
         missing.append("next_step")
-    if case.issues and not any(_restates(issue, read, language, overlap.issue) for issue in case.issues) and not (
-        case.impact and "impact" not in missing
+    if (
+        case.issues
+        and not any(_restates(issue, read, language, overlap.issue) for issue in case.issues)
+        and not (case.impact and "impact" not in missing)
     ):
         missing.append("read_back")
     return tuple(missing)

@@ -30,8 +30,6 @@ def build(documents: Iterable[Mapping[str, Any]]) -> Lexicon:
     forms: dict[str, str] = {}
     lists: dict[str, str] = {}
     labels: dict[str, str] = {}
-    same: str = ""
-    stop: str = ""
     negators: list[str] = []
     openers: list[str] = []
     for document in documents:

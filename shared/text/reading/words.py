@@ -122,10 +122,10 @@ def _unrepeated(token: str, forms: Mapping[str, str]) -> str:
 
 
 def _number(token: str) -> str:
-    if token.isdigit() and len(token) <= 3:
+    if token.isdecimal() and len(token) <= 3:
         value = int(token)
         return "#young" if value < _YOUNG else "#adult" if value < _OLD else "#old" if value <= _OLDEST else "#"
-    return "#" if token.isdigit() else f"#{token.lstrip('0123456789.,:')}"
+    return "#" if token.isdecimal() else f"#{token.lstrip('0123456789.,:')}"
 
 
 def _quoted(text: str, spans: list[tuple[int, int]]) -> list[bool]:

@@ -1,0 +1,124 @@
+"""The draft check: how well it finds on the labelled drafts, what it says, and what it takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy import cli
+from services.followup.drafts import answer, default_rules
+from shared.text.drafts import evaluate
+from shared.text.drafts.check import KINDS, check
+from shared.text.drafts.spec import Case, DraftToCheck
+
+LABELLED = Path(__file__).parent / "labelled" / "drafts_dev.csv"
+LAMP = {
+    "issues": ["lamp arrived broken", "hotline hung up"],
+    "impact": "sat in the dark on her birthday",
+    "promises_broken": ["delivery on Monday"],
+    "remedies_allowed": ["replacement", "20 EUR credit"],
+    "fault": "ours",
+    "history": ["We understand how frustrating this must be for you."],
+}
+
+
+def checked(draft: str) -> tuple[set[str], set[str]]:
+    found = check(default_rules(), draft, Case.model_validate(LAMP))
+    return {finding.kind for finding in found.findings}, set(found.missing)
+
+
+def test_the_labelled_drafts_are_judged_as_labelled() -> None:
+    result = evaluate.evaluate(default_rules(), evaluate.rows_of(LABELLED))
+    for kind in KINDS:
+        tally = result["labels"]["kinds"][kind]
+        assert tally["precision"] >= 0.85, (kind, tally)
+        assert tally["recall"] >= 0.75, (kind, tally)
+    assert result["micro"]["missing"]["precision"] >= 0.9
+    assert result["micro"]["missing"]["recall"] >= 0.9
+
+
+def test_a_good_draft_has_no_findings_and_lacks_nothing() -> None:
+    draft = (
+        "Dear Ms Day, your lamp arrived broken, you sat in the dark on your birthday, and our hotline hung up on you. "
+        "We had promised delivery on Monday and did not keep that. I am sorry. A replacement reaches you on Thursday, "
+        "or you take 20 euros of credit; the hotline colleague and I have listened to the call and I will ring you today."
+    )
+    assert checked(draft) == (set(), set())
+
+
+@pytest.mark.parametrize(
+    ("kind", "draft"),
+    [
+        ("blame", "You should have opened the box more carefully."),
+        ("defensive", "Please understand that our drivers work around the clock."),
+        ("absolute", "There is absolutely nothing we can do, without exception."),
+        ("sorry_if", "We apologise if you felt let down."),
+        ("jargon", "The RMA sits in the WMS queue until the SLA timer is reset."),
+        ("dismissive", "It is only a lamp, no big deal."),
+        ("policy_hiding", "According to our terms and conditions, lamps are excluded."),
+        ("sarcasm", "Thank you for the free lecture, your majesty."),
+        ("hollow_repeat", "We understand how frustrating this must be for you. A new lamp comes."),
+        ("over_promise", "I guarantee that no lamp will ever break again."),
+        ("over_promise", "We will credit you 400 EUR tomorrow."),
+        ("admits_liability", "We were negligent and are legally liable to you."),
+        ("arguing", "You claim the lamp was broken. That is not true."),
+    ],
+)
+def test_each_fault_is_found_with_its_place_and_a_calmer_wording(kind: str, draft: str) -> None:
+    told = answer(default_rules(), DraftToCheck.model_validate({"draft": draft, "complaint": LAMP}))
+    found = [finding for finding in told["findings"] if finding["kind"] == kind]
+    assert found
+    for finding in found:
+        start, end = finding["span"]
+        assert draft[start:end] == finding["text"]
+        assert finding["suggestion"]
+
+
+@pytest.mark.parametrize(
+    ("draft", "apology"),
+    [
+        ("I am sorry that your lamp broke.", "experience"),
+        ("I am sorry. That was our mistake.", "error"),
+        ("We are sorry if this upset you.", "conditional"),
+        ("A new lamp comes on Friday.", "none"),
+    ],
+)
+def test_the_kind_of_apology_is_told(draft: str, apology: str) -> None:
+    assert check(default_rules(), draft, Case()).apology == apology
+
+
+def test_a_sentence_quoted_from_the_history_is_no_hollow_repeat() -> None:
+    kinds, _ = checked('You have had "we understand how frustrating this must be for you" from us before.')
+    assert "hollow_repeat" not in kinds
+
+
+@given(st.text(max_size=400))
+def test_any_draft_is_judged_and_places_lie_within_it(draft: str) -> None:
+    for finding in check(default_rules(), draft, Case.model_validate(LAMP)).findings:
+        assert 0 <= finding.start < finding.end <= len(draft)
+
+
+def test_the_command_prints_what_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "draft.json"
+    file.write_text(json.dumps({"draft": "You should have read it.", "complaint": LAMP}), encoding="utf-8")
+    assert cli.run(["draft", "check", str(file), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["findings"][0]["kind"] == "blame"
+    assert "apology" in told["missing"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"{", "JSON"), (b"{}", "draft"), (b'{"draft": "x", "complaint": {"fault": "nobodys"}}', "complaint.fault")],
+)
+def test_a_file_that_is_no_draft_is_wrong_use(
+    content: bytes, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "draft.json"
+    file.write_bytes(content)
+    assert cli.run(["draft", "check", str(file)]) == 2
+    assert said in capsys.readouterr().err
