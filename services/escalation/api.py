@@ -1,23 +1,27 @@
-"""Escalation's HTTP routes: the commands of people."""
+"""Escalation's HTTP routes: the commands of people, and the clocks of a complaint."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from fastapi import Request, Response
 
-from services.escalation.domain import Close, EscalationState, Resolve
+from services.escalation import clock_view, store
+from services.escalation.domain import Close, Escalate, EscalationState, Reopen, Resolve, Wait
 from services.escalation.handlers import Handlers
 from shared.contracts.decision import Decision
 from shared.http.commands import run_command
 from shared.http.keys import Authenticator
+from shared.http.problems import Problem
 from shared.http.router import Router
+from shared.postgres.pool import Pool, connection
 
-SCOPE = "cases:write"
+SCOPE, READ = "cases:write", "cases:read"
 
 
-def routes(handlers: Handlers, keys: Authenticator) -> Router:
+def routes(handlers: Handlers, pool: Pool, keys: Authenticator) -> Router:
     """The routes of escalation."""
     router = Router(tags=["escalation"])
 
@@ -31,7 +35,48 @@ def routes(handlers: Handlers, keys: Authenticator) -> Router:
         """Idempotent by the header Idempotency-Key. Closing without a resolution needs a reason."""
         return await run_command(request, keys, SCOPE, handlers.saves, complaint_id, command, _answer)
 
+    @router.post("/v1/complaints/{complaint_id}/wait", summary="Say that it is for the customer to answer")
+    async def wait(request: Request, complaint_id: UUID, command: Wait) -> Response:
+        """The service's own clocks stand still until the customer writes or the complaint is opened; legal ones run on."""
+        return await run_command(request, keys, SCOPE, handlers.saves, complaint_id, command, _answer)
+
+    @router.post("/v1/complaints/{complaint_id}/reopen", summary="Open a complaint again, with the same clocks")
+    async def reopen(request: Request, complaint_id: UUID, command: Reopen) -> Response:
+        """From waiting, resolved or closed. Idempotent by the header Idempotency-Key."""
+        return await run_command(request, keys, SCOPE, handlers.saves, complaint_id, command, _answer)
+
+    @router.post("/v1/complaints/{complaint_id}/escalate", summary="Ask for a higher tier or a specialist desk")
+    async def escalate(request: Request, complaint_id: UUID, command: Escalate) -> Response:
+        """The next tier if none is named. At the highest there is an alarm instead. Idempotent by Idempotency-Key."""
+        return await run_command(request, keys, SCOPE, handlers.saves, complaint_id, command, _answer)
+
+    @router.get("/v1/complaints/{complaint_id}/clocks", summary="The clocks of a complaint")
+    async def clocks(request: Request, complaint_id: UUID) -> dict[str, Any]:
+        """What is due when, where each clock stands now, and by which rules of which policy version."""
+        await keys.check(request.headers, READ)
+        state, now = await _known(pool, complaint_id)
+        return {"complaint_id": str(complaint_id), **clock_view.overview(state, now)}
+
+    @router.get("/v1/complaints/{complaint_id}/clocks/{name:path}", summary="Why a clock is due when it is")
+    async def clock(request: Request, complaint_id: UUID, name: str) -> dict[str, Any]:
+        """Segment by segment: what counted, what did not and why, what is to come. `name` as in the list of clocks."""
+        await keys.check(request.headers, READ)
+        state, now = await _known(pool, complaint_id)
+        found = clock_view.explain(state, name, now)
+        if found is None:
+            names = ", ".join(each.key for each in state.clocks.running) or "none"
+            raise Problem(404, "No such clock", f"The complaint has no clock of that name; it has: {names}.")
+        return {"complaint_id": str(complaint_id), **found}
+
     return router
+
+
+async def _known(pool: Pool, complaint_id: UUID) -> tuple[EscalationState, datetime]:
+    async with connection(pool) as conn:
+        state, now = await store.find(conn, complaint_id)
+    if state is None or now is None:
+        raise Problem(404, "No such complaint", "Escalation knows no complaint with this id.")
+    return state, now
 
 
 def _answer(decision: Decision[EscalationState]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def build(base: Base) -> Parts:
     handlers.saves = base.saves(EscalationState, handlers.decide)
     timers = Timers(service=SERVICE, pool=base.pool, saves=handlers.saves, progress=base.progress)
     app = make_app("Amends escalation", service=SERVICE, progress=base.progress)
-    app.include_router(api.routes(handlers, base.keys))
+    app.include_router(api.routes(handlers, base.pool, base.keys))
     app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys))
     base.progress.expect("timers", base.settings.liveness_window_s)
     return Parts(app, loops={"policies": policies.run, "timers": timers.run}, consumer=base.consumer(handlers.handle_batch))

@@ -1,4 +1,4 @@
-"""`amends clock`: compute a clock from a file. Needs no running service."""
+"""`amends clock` computes a clock from a file, without a running service; `amends explain clock` tells a complaint's."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
+from uuid import UUID
 
 import typer
 
 from shared.cli import WrongUse
-from shared.cli.client import AsJson, print_json
+from shared.cli.client import AsJson, Client, Key, Url, print_json
 
 clock = typer.Typer(no_args_is_help=True, help="Compute a clock from a file: when it is due, where it stands, and why.")
+explain = typer.Typer(no_args_is_help=True, help="Why something is as it is.")
 app = typer.Typer()
 app.add_typer(clock, name="clock")
+app.add_typer(explain, name="explain")
 
 _EXAMPLE = (
     "Example: amends clock compute case.json --json\n\n"
@@ -66,6 +70,46 @@ def compute(
         _show(answer, case.calendar.zone)
 
 
+@explain.callback()
+def _reasons() -> None:
+    """Keeps `clock` a subcommand while it is the only one."""
+
+
+@explain.command("clock", epilog="Example: amends explain clock 5a6f2c9e-0d3b-4f6e-9a51-2f1c8e7d6b40 final_response")
+def explain_clock(
+    complaint_id: Annotated[UUID, typer.Argument(metavar="ID", help="The complaint's id.", show_default=False)],
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Which clock; none: all, in a line each.")] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Why a complaint's clock is due when it is: segment by segment, by which rule of which policy version."""
+    path = f"/v1/complaints/{complaint_id}/clocks" + (f"/{quote(name)}" if name else "")
+    found = Client("escalation", url, key).get(path)
+    if as_json:
+        print_json(found)
+    elif name:
+        typer.echo(_headline(found))
+        for each in found["promised"]:
+            due = _local(each["due_at"], found["zone"]) if each["due_at"] else "not known while it is paused"
+            typer.echo(f"  promised  {each['target']} in {each['calendar']}, by {_rules(each)}: due {due}")
+        _pieces(found["segments"], found["zone"])
+    else:
+        typer.echo(f"complaint {complaint_id}: {found['status']}, tier {found['tier']}")
+        for each in found["clocks"]:
+            typer.echo(f"  {_headline(each)}")
+
+
+def _headline(clock: dict[str, Any]) -> str:
+    due = _local(clock["due_at"], clock["zone"]) if clock["due_at"] else "not known while it is paused"
+    legal = ", a legal clock" if clock["legal"] else ""
+    return f"{clock['name']}: {clock['state']}, due {due} ({clock['target']} by {_rules(clock)}{legal})"
+
+
+def _rules(by: dict[str, Any]) -> str:
+    return f"{', '.join(by['rules'])} of {by['policy']} version {by['version']}"
+
+
 def _text(file: Path) -> str:
     try:
         return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
@@ -86,7 +130,11 @@ def _iso(instant: int | None) -> str | None:
 def _show(answer: dict[str, Any], zone: str) -> None:
     counted = "" if answer["counted_s"] is None else f", {answer['counted_s']} s counted"
     typer.echo(f"{answer['state']}, due {_local(answer['due_at'], zone) if answer['due_at'] else 'not known'}{counted}")
-    for each in answer["segments"]:
+    _pieces(answer["segments"], zone)
+
+
+def _pieces(segments: list[dict[str, Any]], zone: str) -> None:
+    for each in segments:
         end = _local(each["to"], zone) if each["to"] else "open"
         counts = f"{each['counted_s']} s" if not each["to_count_s"] else f"{each['to_count_s']} s to come"
         typer.echo(f"  {_local(each['from'], zone)}  to  {end:<27}  {counts:>16}  {each['why']}")

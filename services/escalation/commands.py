@@ -20,6 +20,7 @@ Once = Annotated[
         "--idempotency-key", metavar="TEXT", help="The same key again does nothing twice. Default: a new one."
     ),
 ]
+Reason = Annotated[str, typer.Option(help="Why; it is recorded.", show_default=False)]
 
 
 @app.command(epilog='Example: amends resolve 5a6f2c9e-0d3b-4f6e-9a51-2f1c8e7d6b40 --resolution "Sent a new kettle"')
@@ -54,6 +55,48 @@ def close(
 ) -> None:
     """Close a complaint."""
     _do("close", complaint_id, {"reason": reason}, once, Client("escalation", url, key), as_json)
+
+
+@app.command(epilog='Example: amends wait 5a6f2c9e-0d3b-4f6e-9a51-2f1c8e7d6b40 --reason "Asked for the serial number"')
+def wait(
+    complaint_id: ComplaintId,
+    reason: Reason,
+    once: Once = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that it is for the customer to answer: the service's own clocks stand still, legal ones run on."""
+    _do("wait", complaint_id, {"reason": reason}, once, Client("escalation", url, key), as_json)
+
+
+@app.command(epilog='Example: amends reopen 5a6f2c9e-0d3b-4f6e-9a51-2f1c8e7d6b40 --reason "The refund did not arrive"')
+def reopen(
+    complaint_id: ComplaintId,
+    reason: Reason,
+    once: Once = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Open a complaint again, with the same clocks."""
+    _do("reopen", complaint_id, {"reason": reason}, once, Client("escalation", url, key), as_json)
+
+
+@app.command(epilog='Example: amends escalate 5a6f2c9e-0d3b-4f6e-9a51-2f1c8e7d6b40 --desk legal --reason "They quote the law"')
+def escalate(
+    complaint_id: ComplaintId,
+    reason: Reason,
+    tier: Annotated[int | None, typer.Option(min=1, max=9, help="Default: the next one.")] = None,
+    desk: Annotated[str | None, typer.Option(help="A specialist desk, such as legal or safety.")] = None,
+    once: Once = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for a higher tier or a specialist desk."""
+    command = {"reason": reason, "tier": tier, "desk": desk}
+    _do("escalate", complaint_id, command, once, Client("escalation", url, key), as_json)
 
 
 def _do(

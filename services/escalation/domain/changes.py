@@ -134,6 +134,7 @@ def _restarted(clocks: Clocks, clock: Running, at: int) -> Running:
 
 
 def _reckoned(clocks: Clocks) -> Clocks:
-    """All live clocks worked out again."""
+    """All clocks worked out again, but those that were missed: nothing changes that."""
     joined = joined_pauses(clocks)
-    return replace(clocks, running=tuple([reckoned(clocks, each, joined) if each.live else each for each in clocks.running]))
+    running = [reckoned(clocks, each, joined) if each.missed is None else each for each in clocks.running]
+    return replace(clocks, running=tuple(running))

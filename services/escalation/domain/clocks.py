@@ -131,7 +131,7 @@ def reckoned(clocks: Clocks, clock: Running, joined: Pauses) -> Running:
     dues = [_due(clocks, clock.started, target, pauses) for target in clock.targets]
     due = min((each for each in dues if each is not None), default=None)
     binding = 0 if due is None else dues.index(due)
-    warn = None if due is None else _next_warning(clocks, clock, clock.targets[binding], due, pauses)
+    warn = None if due is None or not clock.live else _next_warning(clocks, clock, clock.targets[binding], due, pauses)
     return replace(clock, due=due, binding=binding, warn=warn)
 
 
