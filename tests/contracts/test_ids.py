@@ -77,3 +77,9 @@ def test_time_ordered_ids_are_version_7_and_hold_the_time() -> None:
     assert len(set(made)) == 200
     assert {(found.version, found.variant) for found in made} == {(7, "specified in RFC 4122")}
     assert all(before <= found.int >> 80 <= after for found in made)
+
+
+def test_ids_made_one_after_the_other_are_in_that_order() -> None:
+    made = [ids.time_ordered_id() for _ in range(20_000)]
+    assert made == sorted(set(made))
+    assert {(each.version, each.variant) for each in made} == {(7, "specified in RFC 4122")}

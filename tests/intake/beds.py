@@ -35,7 +35,7 @@ class Bed:
     def __init__(self, pool: Pool) -> None:
         self.pool, self.progress = pool, Progress()
         self.sources = Sources(self._load)
-        self.handlers = Handlers(pool, KEY, self.progress, self.sources)
+        self.handlers = Handlers(pool, KEY, self.progress, VAULT, self.sources)
         state = TypeAdapter(IntakeState)
         self.handlers.saves = Saves(
             service="intake", pool=pool, relay=Relay(service="intake", pool=pool, sender=Nowhere(), progress=self.progress), id_key=KEY,
