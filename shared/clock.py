@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+_simulated: Path | None = None
 
 
 def utc_now() -> datetime:
     """The time of this machine, in UTC. Decisions take the database's time instead (`app_now()`)."""
-    return datetime.now(UTC)
+    now = datetime.now(UTC)
+    return now if _simulated is None else now + _shift(_simulated)
+
+
+def simulate(file: Path) -> None:
+    """From now on the time is ahead by the seconds that `file` holds: for a local stack with `--simulated` only."""
+    global _simulated
+    _simulated = file
+
+
+def _shift(file: Path) -> timedelta:
+    try:
+        return timedelta(seconds=float(file.read_text()))
+    except (OSError, ValueError):
+        return timedelta()

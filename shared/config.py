@@ -104,6 +104,9 @@ class ServiceSettings(BaseSettings):
     )
     liveness_window_s: float = Field(60.0, ge=5, description="A loop without progress for this long makes /livez fail.")
     shutdown_s: float = Field(20.0, ge=1, description="Total time for a shutdown; then the process ends as it is.")
+    simulated_clock: Path | None = Field(
+        None, description="Only for `amends up --simulated`: the file that says how far the clock is ahead."
+    )
     failpoints: str = Field("", description="For fault tests only: see shared/failpoints.py.")
 
     def master_keys(self) -> MasterKeys:

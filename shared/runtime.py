@@ -23,7 +23,7 @@ import uvloop
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
-from shared import failpoints
+from shared import clock, failpoints
 from shared.config import KafkaSettings, ServiceSettings, load
 from shared.delivery.sender import Sender, routes
 from shared.delivery.settings import DeliverySettings, load_endpoints
@@ -129,6 +129,8 @@ def run(service: str, build: Callable[[Base], Parts]) -> None:
         settings, kafka = load(ServiceSettings), load(KafkaSettings)
         settings.id_key_bytes()
         failpoints.arm_from(settings.failpoints)
+        if settings.simulated_clock is not None:
+            clock.simulate(settings.simulated_clock)
     except (StartRefused, ValueError) as refusal:
         print(f"amends {service}: {refusal}", file=sys.stderr)  # noqa: T201 - before logging is set up
         raise SystemExit(2) from None

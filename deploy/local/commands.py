@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from services.escalation.clock_commands import clock
 from shared.cli import local
 
 app = typer.Typer()
@@ -19,6 +20,9 @@ def up(
         Path | None,
         typer.Option(help="Where the data live; default: $AMENDS_DATA_DIR, else .amends here.", show_default=False),
     ] = None,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="Its clock can be put forward: amends clock advance 3d")
+    ] = False,
 ) -> None:
     """Start a real Kafka, a real PostgreSQL and the four services here, and send the sample complaints.
 
@@ -26,4 +30,18 @@ def up(
     """
     from deploy.local.up import run
 
-    raise typer.Exit(run(local.data_dir(data), once=once))
+    raise typer.Exit(run(local.data_dir(data), once=once, simulated=simulated))
+
+
+@clock.command(epilog="Example: amends clock advance 3d")
+def advance(
+    span: Annotated[str, typer.Argument(metavar="SPAN", help="How far: 90m, 12h, 3d.", show_default=False)],
+) -> None:
+    """Put the clock of the simulated local stack forward; what comes due on the way happens at its own time.
+
+    Only for a stack that was started with `amends up --simulated`: no other clock can be changed.
+    """
+    from deploy.local import simulate
+
+    for line in simulate.advance(local.data_dir(), span):
+        typer.echo(line)

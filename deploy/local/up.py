@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from deploy.local import demo
+from deploy.local import demo, simulate
 from deploy.local.processes import Interrupted, StartFailed, interrupts
 from deploy.local.screen import Screen
 from deploy.local.whole import LocalAmends
@@ -17,7 +17,7 @@ from shared.cli import Stop
 from shared.http.scopes import SERVICES
 
 
-def run(data: Path, *, once: bool) -> int:
+def run(data: Path, *, once: bool, simulated: bool = False) -> int:
     """Start everything on the data folder, send the samples, stay up unless `once`. Returns the exit code.
 
     To be stopped while it stays up is its normal end: 0. Earlier it is 128 + the signal's number.
@@ -25,7 +25,7 @@ def run(data: Path, *, once: bool) -> int:
     screen = Screen()
     with interrupts():
         try:
-            return _run(screen, data, once=once)
+            return _run(screen, data, once=once, simulated=simulated)
         except Interrupted as interrupted:
             screen.say("stopped")
             return interrupted.exit_code
@@ -34,12 +34,13 @@ def run(data: Path, *, once: bool) -> int:
             return 1
 
 
-def _run(screen: Screen, data: Path, *, once: bool) -> int:
+def _run(screen: Screen, data: Path, *, once: bool, simulated: bool) -> int:
     began = time.monotonic()
     screen.say(f"Starting Amends; its data are in {_short(data)}")
     with contextlib.ExitStack() as running:
         with screen.starting() as progress:
-            amends = running.enter_context(LocalAmends(data, progress, lambda news: screen.say(news, "yellow")))
+            tell = lambda news: screen.say(news, "yellow")  # noqa: E731
+            amends = running.enter_context(LocalAmends(data, progress, tell, simulated=simulated))
         screen.say(f"Ready after {time.monotonic() - began:.1f} s\n")
         shown = demo.play(screen, amends.noted, logs=data / "logs")
         if once:
@@ -64,6 +65,7 @@ def _tell_what_next(screen: Screen, amends: LocalAmends, complaint_id: str) -> N
         f"{command} timeline {complaint_id}",
         f"{command} plan {complaint_id}",
         f"{command} reconcile",
+        *([f"{command} clock advance 3d"] if simulate.is_simulated(amends.data) else []),
         f"curl {urls['intake']}/v1/complaints -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{example}'",
         f"{command} --help",
     ):

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from aiokafka.errors import KafkaError
 
+from deploy.local import simulate
 from deploy.local.processes import StartFailed
 from deploy.local.progress import Progress, Step
 from deploy.local.readiness import free_port, run_coroutine
@@ -30,7 +31,7 @@ FIRST_PORT = 8081
 SOURCE = "contact-centre"
 STOP_SECONDS = 12.0
 # Of the caller's shell the services get only these: where traces go, and how much is logged.
-PASSED_ON = ("OTEL_", "AMENDS_DELIVERY_", "AMENDS_LOG_LEVEL", "AMENDS_DEAD_LETTER_LIMIT")
+PASSED_ON = ("OTEL_", "AMENDS_DELIVERY_", "AMENDS_FOLLOWUP_", "AMENDS_LOG_LEVEL", "AMENDS_DEAD_LETTER_LIMIT")
 
 
 class LocalAmends:
@@ -39,8 +40,12 @@ class LocalAmends:
     `noted` has the addresses and keys; `tell` gets a sentence about each process that ended by itself.
     """
 
-    def __init__(self, data: Path, progress: Progress, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, data: Path, progress: Progress, tell: Callable[[str], None], *, simulated: bool = False
+    ) -> None:
+        """`simulated`: its clock can be put forward (deploy/local/simulate.py)."""
         self.data = data.absolute()
+        self._simulated = simulated
         self.noted: Local
         self._progress, self._tell = progress, tell
         self._stack = LocalStack(self.data, progress)
@@ -50,6 +55,10 @@ class LocalAmends:
 
     def __enter__(self) -> Self:
         """Raises StartFailed, and then nothing runs."""
+        if simulate.is_simulated(self.data) and not self._simulated:
+            raise StartFailed(
+                "stack", f"the clock of {self.data} is simulated: start it with --simulated, or take another folder with --data"
+            )
         self._stack.start()
         try:
             self._prepare()
@@ -79,6 +88,8 @@ class LocalAmends:
         try:
             run_coroutine(deployment.prepare())
             run_coroutine(deployment.keep_key(SOURCE, self.noted["api_key"]))
+            if self._simulated:
+                run_coroutine(simulate.set_up(self.data, self.noted["database_url"]))
             self._records_url = run_coroutine(deployment.records_url())
         except AmendsError as error:
             raise StartFailed("services", f"{error}\nTo begin again with no data, delete {self.data}") from None
@@ -93,6 +104,9 @@ class LocalAmends:
         passed_on = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
         # Mails to look at, until the caller names a mail server.
         passed_on.setdefault("AMENDS_DELIVERY_MAILDIR", str(self.data / "mails"))
+        passed_on.setdefault("AMENDS_FOLLOWUP_PUBLIC_URL", self.noted["urls"]["followup"])
+        if self._simulated:
+            passed_on["AMENDS_SIMULATED_CLOCK"] = str(simulate.file_of(self.data))
         passed_on["AMENDS_RECORDS_SIGNING_KEY_FILE"] = str(self._signing_key())
         environment = self._deployment().environment(**passed_on)
         for service in SERVICES:

@@ -9,10 +9,12 @@ from uuid import UUID
 
 import typer
 
+from services.followup import case_commands
 from shared.cli.client import AsJson, Client, Key, Url, print_json
 
 app = typer.Typer()
 group = typer.Typer(no_args_is_help=True, help="Plans, promises, messages and outcomes after a complaint.")
+group.add_typer(case_commands.app)
 app.add_typer(group, name="followup")
 ComplaintId = Annotated[UUID, typer.Argument(metavar="ID", help="The complaint's id.", show_default=False)]
 
