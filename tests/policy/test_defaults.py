@@ -18,7 +18,8 @@ from shared.policy.tests_inside import coverage, run_tests
 from tests.policy.documents import NOW, facts
 
 FOLDER = Path(services.__file__).parent
-DOCUMENTS = [*sorted(FOLDER.glob("*/policy/*.yaml")), *PACKS]
+# Intake's reading rules are lexicons, not a policy: `services/intake/reading` checks them.
+DOCUMENTS = [*(path for path in sorted(FOLDER.glob("*/policy/*.yaml")) if not path.stem.startswith("reading")), *PACKS]
 
 
 def shipped(path: str) -> Policy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cmp_to_key
 from typing import Any
@@ -79,6 +79,29 @@ class Decided:
             else:
                 same.append(self.code(place) == other.code(place))
         return z3.And(same)
+
+    def numbers(self) -> dict[tuple[str, str | None], Any]:
+        """The whole outcome as numbers: of each place its value's, of each word of a list whether it is there."""
+        found: dict[tuple[str, str | None], Any] = {}
+        for name, key in self.places():
+            if self._policy.outcomes[name].kind == "words":
+                found |= {(name, word): z3.If(self.holds_word(name, word), 1, 0) for word in self.words_of(name)}
+            else:
+                found[name, key] = self.code((name, key))
+        return found
+
+    def numbers_of(self, facts: Mapping[str, Any]) -> dict[tuple[str, str | None], int]:
+        """The same of what the evaluator decides for known facts."""
+        outcome = self._policy.decide(facts).outcome
+        found: dict[tuple[str, str | None], int] = {}
+        for name, key in self.places():
+            value = outcome.get(name)
+            if self._policy.outcomes[name].kind == "words":
+                found |= {(name, word): int(word in (value or ())) for word in self.words_of(name)}
+            else:
+                value = value if key is None or value is None else value.get(key)
+                found[name, key] = 0 if value is None else self._values.code(value)
+        return found
 
     def code(self, place: Place) -> Any:
         """The number of the value that is decided."""

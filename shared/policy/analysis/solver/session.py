@@ -28,10 +28,10 @@ class Session:
     `entries`: how many earlier complaints it has at most; None leaves what is said about them open, for proofs.
     """
 
-    def __init__(self, policies: Sequence[Policy], entries: int | None) -> None:
+    def __init__(self, policies: Sequence[Policy], entries: int | None, values: Values) -> None:
         self.complaint = Complaint(policies[0].schema, Words(), entries)
         know_words(self.complaint, policies)
-        self._values = Values()
+        self._values = values
         self._policies = policies
         self.decided = [Decided(policy, self.complaint, self._values) for policy in policies]
 
@@ -57,6 +57,11 @@ class Session:
                 solver.pop()
         assert solver.check() == z3.sat
         return solver.model()
+
+    def other_than(self, model: Any) -> Any:
+        """That some fact is not as in the model."""
+        values = [value for value in self.complaint.values.values() if z3.is_expr(value)]
+        return z3.Or([value != model.eval(value, model_completion=True) for value in values])
 
     def blame(self, condition: Any, suspects: Sequence[Any]) -> list[int]:
         """Of suspects that together exclude the condition, few that are enough."""
@@ -103,8 +108,9 @@ class Sessions:
     def __init__(self, policies: Sequence[Policy]) -> None:
         numbers = constants([t for p in policies for t in (*p.trees.conditions, *p.trees.variables.values())]).numbers
         small = [number for number in numbers if 0 < number <= 5]
-        self.proof = Session(policies, None)
-        self.witness = Session(policies, max(small, default=1) + 1)
+        values = Values()
+        self.proof = Session(policies, None, values)
+        self.witness = Session(policies, max(small, default=1) + 1, values)
 
     def ask(self, question: Question, confirmed: Callable[[Facts], bool]) -> Answer:
         """Whether some complaint satisfies what `question` makes of a session; `confirmed` asks the evaluator."""
@@ -134,5 +140,4 @@ class Sessions:
             if model is None:
                 return
             yield self.witness.complaint.concrete(model)
-            values = [value for value in self.witness.complaint.values.values() if z3.is_expr(value)]
-            excluded.append(z3.Or([value != model.eval(value, model_completion=True) for value in values]))
+            excluded.append(self.witness.other_than(model))

@@ -146,7 +146,7 @@ class Complaint:
                     *(z3.Not(value.holds(c)) for c in value.known),
                 ]
             elif isinstance(value, Entries):
-                found.append(value.count == 0)
+                found += [value.count <= most for most in range(len(value.fields))]
                 for entry in value.fields:
                     found += [each <= 0 for each in entry.values() if z3.is_int(each)]
             elif usual is not None:
