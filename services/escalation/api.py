@@ -11,6 +11,7 @@ from fastapi import Request, Response
 from services.escalation import clock_view, store
 from services.escalation.domain import Close, Escalate, EscalationState, Reopen, Resolve, Wait
 from services.escalation.handlers import Handlers
+from services.escalation.recompute import LATEST, Recompute
 from shared.contracts.decision import Decision
 from shared.http.commands import run_command
 from shared.http.keys import Authenticator
@@ -18,10 +19,10 @@ from shared.http.problems import Problem
 from shared.http.router import Router
 from shared.postgres.pool import Pool, connection
 
-SCOPE, READ = "cases:write", "cases:read"
+SCOPE, READ, OPERATE = "cases:write", "cases:read", "ops"
 
 
-def routes(handlers: Handlers, pool: Pool, keys: Authenticator) -> Router:
+def routes(handlers: Handlers, recompute: Recompute, pool: Pool, keys: Authenticator) -> Router:
     """The routes of escalation."""
     router = Router(tags=["escalation"])
 
@@ -67,6 +68,20 @@ def routes(handlers: Handlers, pool: Pool, keys: Authenticator) -> Router:
             names = ", ".join(each.key for each in state.clocks.running) or "none"
             raise Problem(404, "No such clock", f"The complaint has no clock of that name; it has: {names}.")
         return {"complaint_id": str(complaint_id), **found}
+
+    @router.post("/v1/clocks/recompute", summary="Work the clocks of all open complaints out again")
+    async def sweep(request: Request) -> dict[str, Any]:
+        """By the policies in force now. Answers at once with the sweep's number; no promised deadline moves later."""
+        caller = await keys.check(request.headers, OPERATE)
+        return {"sweep": await recompute.ask(caller.name)}
+
+    @router.get("/v1/clocks/recompute", summary="The last sweeps over all clocks, and how far they are")
+    async def sweeps(request: Request) -> dict[str, Any]:
+        """The newest first: who asked for it, complaints seen and changed so far, and when it was done."""
+        await keys.check(request.headers, OPERATE)
+        async with connection(pool) as conn:
+            rows = await conn.fetch(LATEST)
+        return {"sweeps": [dict(row) for row in rows]}
 
     return router
 

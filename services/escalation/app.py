@@ -7,6 +7,7 @@ from functools import partial
 from services.escalation import api
 from services.escalation.domain import EscalationState
 from services.escalation.handlers import SERVICE, Handlers
+from services.escalation.recompute import Recompute
 from shared.http.app import make_app
 from shared.http.operations import operations
 from shared.postgres.timers import Timers
@@ -21,11 +22,16 @@ def build(base: Base) -> Parts:
     handlers = Handlers(policies)
     handlers.saves = base.saves(EscalationState, handlers.decide)
     timers = Timers(service=SERVICE, pool=base.pool, saves=handlers.saves, progress=base.progress)
+    recompute = Recompute(
+        pool=base.pool, saves=handlers.saves, book=lambda now: handlers.book(now, now), progress=base.progress
+    )
     app = make_app("Amends escalation", service=SERVICE, progress=base.progress)
-    app.include_router(api.routes(handlers, base.pool, base.keys))
+    app.include_router(api.routes(handlers, recompute, base.pool, base.keys))
     app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys))
     base.progress.expect("timers", base.settings.liveness_window_s)
-    return Parts(app, loops={"policies": policies.run, "timers": timers.run}, consumer=base.consumer(handlers.handle_batch))
+    base.progress.expect("recompute", base.settings.liveness_window_s)
+    loops = {"policies": policies.run, "timers": timers.run, "recompute": recompute.run}
+    return Parts(app, loops=loops, consumer=base.consumer(handlers.handle_batch))
 
 
 main = partial(run, SERVICE, build)

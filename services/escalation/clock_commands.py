@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +17,9 @@ from shared.cli.client import AsJson, Client, Key, Url, print_json
 
 clock = typer.Typer(no_args_is_help=True, help="Compute a clock from a file: when it is due, where it stands, and why.")
 explain = typer.Typer(no_args_is_help=True, help="Why something is as it is.")
+clocks = typer.Typer(no_args_is_help=True, help="All clocks at once.")
 app = typer.Typer()
+app.add_typer(clocks, name="clocks")
 app.add_typer(clock, name="clock")
 app.add_typer(explain, name="explain")
 
@@ -98,6 +101,31 @@ def explain_clock(
         typer.echo(f"complaint {complaint_id}: {found['status']}, tier {found['tier']}")
         for each in found["clocks"]:
             typer.echo(f"  {_headline(each)}")
+
+
+@clocks.callback()
+def _all() -> None:
+    """Keeps `recompute` a subcommand while it is the only one."""
+
+
+@clocks.command(epilog="Example: amends clocks recompute")
+def recompute(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Work the clocks of all open complaints out again by the policies in force now; waits until it is done.
+
+    Not needed after an activation for all complaints: that does it by itself. No promised deadline moves later.
+    """
+    client = Client("escalation", url, key)
+    number = client.post("/v1/clocks/recompute")["sweep"]
+    while True:
+        found = next(each for each in client.get("/v1/clocks/recompute")["sweeps"] if each["id"] == number)
+        if found["done_at"]:
+            break
+        typer.echo(f"{found['seen']} complaints seen, {found['changed']} changed so far", err=True)
+        time.sleep(1.0)
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(f"{found['seen']} complaints seen, {found['changed']} have a clock that is due earlier, or a new one")
 
 
 def _headline(clock: dict[str, Any]) -> str:

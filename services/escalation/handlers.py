@@ -50,17 +50,18 @@ class Handlers:
 
     def decide(self, state: EscalationState | None, item: Input, now: datetime) -> Decision[EscalationState] | Refused:
         if item.kind == "command":
-            return domain.on_command(state, item.body, now, self._book(now, now))
+            return domain.on_command(state, item.body, now, self.book(now, now))
         if item.kind == "timer":
-            return _counted(domain.on_timer(state, item.body, now, self._book(now, now)))
+            return _counted(domain.on_timer(state, item.body, now, self.book(now, now)))
         event: Event = item.body
         model = EVENTS.get(event.type)
         if model is None:  # a type that a later version of Amends writes: noted as seen, nothing else
             return Decision(state or EscalationState())
-        book = self._book(event.time, now)
+        book = self.book(event.time, now)
         return _counted(domain.on_event(state, read_data(model, event.data), event.time, book))
 
-    def _book(self, at: datetime, now: datetime) -> Book:
+    def book(self, at: datetime, now: datetime) -> Book:
+        """The policies for something that happened `at` and is decided `now`."""
         return Book(self._policies.in_force(at, now), self._regimes)
 
 

@@ -22,9 +22,25 @@ from shared.contracts.envelope import EventData
 from shared.contracts.escalations import StatusChanged
 from shared.contracts.followups import PromiseBroken
 
-__all__ = ["Book", "Close", "Command", "Escalate", "EscalationState", "Reopen", "Resolve", "Wait", "on_command", "on_event", "on_timer"]
+__all__ = [
+    "CLOCKS",
+    "RECOMPUTE",
+    "Book",
+    "Close",
+    "Command",
+    "Escalate",
+    "EscalationState",
+    "Reopen",
+    "Resolve",
+    "Wait",
+    "on_command",
+    "on_event",
+    "on_timer",
+    "recomputed",
+]
 
 CLOCKS = "clocks"  # the timer: a complaint has one, for whatever of its clocks comes next
+RECOMPUTE = "recompute"  # no timer that is set: a sweep comes by
 Command = Resolve | Close | Wait | Reopen | Escalate
 
 S = EscalationState
@@ -73,6 +89,8 @@ def on_command(state: S | None, command: Command, now: datetime, book: Book) -> 
 def on_timer(state: S | None, due: Due, now: datetime, book: Book) -> Decision[S]:
     """Time has passed: warnings, misses, and what rises because of them. `now` is later than `due` after an outage."""
     before = state or _NEW
+    if due.name == RECOMPUTE:
+        return recomputed(before, now, book)
     at = to_seconds(now)
     after, events, missed = changes.fired(before.clocks, at)
     step = replace(before, clocks=after), events
@@ -81,6 +99,11 @@ def on_timer(state: S | None, due: Due, now: datetime, book: Book) -> Decision[S
     elif before.tiers.raise_at is not None and before.tiers.raise_at <= at:
         step = deciding.still_missed(step[0], now, book, events)
     return _decision(before, step, fired=True)
+
+
+def recomputed(state: S, now: datetime, book: Book) -> Decision[S]:
+    """The policies in force, and with them the calendars, have changed. No events: nothing changes for this complaint."""
+    return _decision(state, deciding.recomputed(state, now, book))
 
 
 def _decision(before: S, step: Step, *, fired: bool = False) -> Decision[S]:

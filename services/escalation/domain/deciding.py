@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from services.escalation.domain import clocks, tiers
 from services.escalation.domain.clocks import Running
@@ -15,21 +16,17 @@ from shared.calendar.plain import calendar_of
 from shared.calendar.zones import to_instant, to_seconds
 from shared.contracts.escalations import Cause, ClockMissed, ClocksSet, DecisionMade
 from shared.policy.complaint import citation
+from shared.policy.evaluate import PolicyResult
 
 S = EscalationState
 
 
 def decide(before: S, as_of: datetime, book: Book, trigger: str, *, always: bool = False) -> Step:
     """Apply the policies. No event when they say what they said before, unless `always`."""
-    result = book.own.decide(facts := before.facts.as_of(as_of))
+    facts = before.facts.as_of(as_of)
+    result = book.own.decide(facts)
     tiers_now = tiers.decided(before.tiers, result)
-    wishes = list(wanted(book.own, result))
-    calendars = {page(book.own).calendar: page(book.own).calendar_text}
-    for regime in book.regimes:
-        wishes += wanted(regime, regime.decide(facts), regime.id)
-        calendars[page(regime).calendar] = page(regime).calendar_text
-    received = to_seconds(before.facts.received_at or as_of)
-    running, set_now = clocks.started(before.clocks, wishes, calendars, received=received, resolved=None)
+    running, set_now = _started(before, facts, result, as_of, book)
     after = replace(before, tiers=tiers_now, clocks=running)
     if not always and not set_now and tiers_now == before.tiers:
         return after, ()
@@ -46,6 +43,32 @@ def decide(before: S, as_of: datetime, book: Book, trigger: str, *, always: bool
     )
     by = f"{book.own.id}/{book.own.version}"
     return after, (decision, *tiers.risen(before.tiers, tiers_now, result, by, as_of))
+
+
+def _started(
+    before: S, facts: dict[str, Any], result: PolicyResult, as_of: datetime, book: Book
+) -> tuple[clocks.Clocks, tuple[Running, ...]]:
+    """The clocks by what the service's own policy says (`result`), and those of the legal regimes."""
+    wishes = list(wanted(book.own, result))
+    calendars = {page(book.own).calendar: page(book.own).calendar_text}
+    for regime in book.regimes:
+        wishes += wanted(regime, regime.decide(facts), regime.id)
+        calendars[page(regime).calendar] = page(regime).calendar_text
+    received = to_seconds(before.facts.received_at or as_of)
+    return clocks.started(before.clocks, wishes, calendars, received=received, resolved=None)
+
+
+def recomputed(before: S, now: datetime, book: Book) -> Step:
+    """By the policies in force now: further clocks, and deadlines that are earlier than promised; none is ever later."""
+    if before.facts.received_at is None or before.facts.status not in ("open", "waiting"):
+        return before, ()
+    facts = before.facts.as_of(now)
+    running, set_now = _started(before, facts, book.own.decide(facts), now, book)
+    if not set_now:
+        return before, ()
+    deadlines = tuple([clocks.deadline(running, each) for each in set_now])
+    why = f"worked out again by {', '.join(f'{each.id}/{each.version}' for each in (book.own, *book.regimes))}"[:255]
+    return replace(before, clocks=running), (ClocksSet(deadlines=deadlines, why=why, at=to_instant(to_seconds(now))),)
 
 
 def after_resolution(before: S, at: datetime, book: Book, resolved: int) -> Step:
