@@ -22,6 +22,8 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
             yield from _hops(part, results[part])
     if "whole_way" in results:
         yield from _whole_way(results["whole_way"])
+    if "ledger" in results:
+        yield from _ledger(results["ledger"])
     if "rss_mb" in results:
         yield "resident memory after the load (to stay below 150 MB)"
         yield "  " + "   ".join(f"{service} {size:.0f} MB" for service, size in results["rss_mb"].items())
@@ -55,6 +57,25 @@ def _hops(part: str, hops: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             f"  {service:<11}{hop['events_s']:>9,.0f} {ratio:>9} {hop['cpu_us']:>8.1f} {hop.get('postgres_cpu_us', 0):>9.1f}"
             f" {hop.get('kafka_cpu_us', 0):>7.1f} {hop['busy']:>6.2f} {hop['rss_mb']:>7.0f} {hop['machine']['others']:>7.1f}"
         ) + (f" {hop['ratio_to_empty']:>9.2f} {hop['cpu_to_empty']:>9.2f}" if more else "")
+    yield ""
+
+
+def _ledger(found: Mapping[str, Any]) -> Iterator[str]:
+    yield "ledger (to reach: save 20,000/s and 0.3 of COPY; verify 200,000/s; a proof in 5 ms)"
+    yield (
+        f"  save   {found['save_events_s']:>9,.0f} events/s   {found['save_cpu_us']:.1f} us CPU/event   "
+        f"{found['save_of_copy']:.2f} of plain COPY ({found['copy_events_s']:,.0f}/s)"
+    )
+    yield (
+        f"  tree   {found['publish_leaves_s']:>9,.0f} leaves/s   verify database {found['verify_database_leaves_s']:,.0f}/s"
+        f"   export {found['export_leaves_s']:,.0f}/s   verify export {found['verify_export_leaves_s']:,.0f}/s"
+    )
+    sizes = found["bytes_per_event"]
+    yield (
+        f"  proof  {found['proof_p50_ms']:>9.2f} ms p50, {found['proof_p99_ms']:.2f} ms p99 of {found['leaves']:,} leaves   "
+        f"bytes/event: payload {sizes['payload']}, its table {sizes['ledger_payload']}, leaves {sizes['ledger_leaf']}"
+        f"   others {found['machine']['others']:.1f}"
+    )
     yield ""
 
 
