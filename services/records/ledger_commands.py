@@ -91,6 +91,9 @@ def verify(
     folder: Annotated[Path | None, typer.Option("--from", help="An exported log; default: the database.", show_default=False)] = None,
     public_key: PublicKey = None,
     checkpoint: Checkpoints = None,
+    payloads: Annotated[
+        bool, typer.Option("--payloads/--no-payloads", help="In the database: check what people wrote, too. Without it is faster.")
+    ] = True,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -120,7 +123,9 @@ def verify(
         known = _known(checkpoint or [], trusted)
         if isinstance(known, log_folder.Report):
             return known
-        return await ledger_audit.audit(conn, trusted, known, _progress("checked"), own_case_keys())
+        return await ledger_audit.audit(
+            conn, trusted, known, case_keys=own_case_keys(), payloads=payloads, tell=_progress("checked")
+        )
 
     end(in_schema(address(database_url), SERVICE, check), as_json)
 

@@ -66,9 +66,10 @@ def _ledger(found: Mapping[str, Any]) -> Iterator[str]:
         f"  save   {found['save_events_s']:>9,.0f} events/s   {found['save_cpu_us']:.1f} us CPU/event   "
         f"{found['save_of_copy']:.2f} of plain COPY ({found['copy_events_s']:,.0f}/s)"
     )
+    yield (f"  tree   {found['publish_leaves_s']:>9,.0f} leaves/s   export {found['export_leaves_s']:,.0f}/s")
     yield (
-        f"  tree   {found['publish_leaves_s']:>9,.0f} leaves/s   verify database {found['verify_database_leaves_s']:,.0f}/s"
-        f"   export {found['export_leaves_s']:,.0f}/s   verify export {found['verify_export_leaves_s']:,.0f}/s"
+        f"  verify {found['verify_database_leaves_s']:>9,.0f} leaves/s in the database"
+        f" (with payloads {found['verify_payloads_leaves_s']:,.0f}/s)   {found['verify_export_leaves_s']:,.0f}/s in an export"
     )
     sizes = found["bytes_per_event"]
     yield (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.records import ledger as leaves
-from services.records import log_export, log_folder, proofs, tree_store
+from services.records import ledger_audit, log_export, log_folder, proofs, tree_store
 from services.records.tree import checkpoint, merkle, note
 from services.records.tree.checkpoint import Head
 from tests.ledger.database import ORIGIN, Ledger
@@ -53,6 +53,7 @@ async def test_records_behind_the_last_checkpoint_are_checked_by_themselves(ledg
     async with ledger.as_owner() as conn:
         await conn.execute("update ledger_payload set payload = payload || 'x' where idx = 305")
     assert (await ledger.verify()).first_bad == 305
+    assert (await ledger_audit.audit(ledger.conn, ledger.keys, payloads=False)).valid, "which does not look at payloads"
 
 
 async def test_a_ledger_without_a_checkpoint_proves_nothing_but_is_looked_at(ledger: Ledger) -> None:
