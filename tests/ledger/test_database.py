@@ -213,7 +213,7 @@ async def test_a_key_that_is_gone_without_a_recorded_erasure_is_found(ledger: Le
     assert "no erasure of its complaint is recorded" in told.reason
 
 
-async def test_three_hundred_random_tamperings_are_found(ledger: Ledger) -> None:
+async def test_random_tamperings_are_found(ledger: Ledger) -> None:
     """One byte of one column of one row, chosen at random, and back again."""
     await ledger.append(520)
     await ledger.publish()
@@ -224,7 +224,7 @@ async def test_three_hundred_random_tamperings_are_found(ledger: Ledger) -> None
         ("ledger_checkpoint", "root", "number"),
     ]  # fmt: skip
     async with ledger.as_owner() as conn:
-        for _ in range(300):
+        for _ in range(150):
             table, column, key = chance.choice(columns)
             rows = await conn.fetch(f"select {key} as key, {column} as value from {table} order by 1")
             row = chance.choice(rows)
