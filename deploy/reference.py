@@ -82,7 +82,7 @@ class _Secret(str):
 def settings_page() -> str:
     """The text of docs/reference/settings.md."""
     from services.followup.settings import FollowUpSettings
-    from shared.config import KafkaSettings, RecordsSettings, ServiceSettings
+    from shared.config import KafkaSettings, RecordsSettings, ServiceSettings, SmtpSettings
     from shared.delivery.settings import DeliverySettings
 
     parts: tuple[tuple[str, type[BaseSettings]], ...] = (
@@ -90,6 +90,7 @@ def settings_page() -> str:
         ("Kafka", KafkaSettings),
         ("Delivery", DeliverySettings),
         ("Follow-up", FollowUpSettings),
+        ("SMTP", SmtpSettings),
         ("Records", RecordsSettings),
     )
     return _SETTINGS_HEAD + "\n".join(_settings(title, model) for title, model in parts)

@@ -122,6 +122,22 @@ class ServiceSettings(BaseSettings):
             raise StartRefused("AMENDS_ID_KEY is not hexadecimal; make one with: openssl rand -hex 32") from None
 
 
+class SmtpSettings(BaseSettings):
+    """Intake's own SMTP listener. Mail is answered with 250 only when it is stored."""
+
+    model_config = SettingsConfigDict(env_prefix="AMENDS_SMTP_", frozen=True, extra="ignore")
+
+    port: Port | None = Field(None, description="Port to listen on; 0 takes a free one and logs it. Without it there is no listener.")
+    host: str = Field("127.0.0.1", description="Address to listen on. Let your own mail server deliver to it, not the internet.")
+    name: str = Field("amends", description="Name that it greets with and writes into `Received`.")
+    max_bytes: int = Field(26_214_400, ge=1_024, le=26_214_400, description="Largest mail that is taken.")
+    max_recipients: int = Field(50, ge=1, le=1_000, description="Most recipients of one mail.")
+    max_connections: int = Field(100, ge=1, description="Most connections at a time; further ones are told to come later.")
+    tls_cert_file: Path | None = Field(None, description="Certificate chain (PEM): offers STARTTLS.")
+    tls_key_file: Path | None = Field(None, description="Its private key (PEM).")
+    require_tls: bool = Field(False, description="Take mail only after STARTTLS.")
+
+
 class RecordsSettings(BaseSettings):
     """What records needs besides: the ledger's checkpoints."""
 

@@ -8,9 +8,12 @@ from functools import partial
 from services.intake import api, deliveries, hooks, sources
 from services.intake.domain import IntakeState
 from services.intake.handlers import SERVICE, Handlers
+from services.intake.smtp import Listener
 from services.intake.sources import SourceRecord, Sources
 from services.intake.store import REQUEUE, submission_counts
 from services.intake.topics import LOOP, Topics
+from shared.config import SmtpSettings
+from shared.config import load as load_settings
 from shared.http.app import make_app
 from shared.http.operations import operations
 from shared.postgres.pool import connection
@@ -35,12 +38,13 @@ def build(base: Base) -> Parts:
     app.include_router(
         operations(SERVICE, handlers.saves, base.pool, base.keys, requeue=REQUEUE, count=submission_counts)
     )
+    mail = Listener(load_settings(SmtpSettings), handlers, known)
     topics = Topics(base.kafka, handlers, known, base.progress)
     for loop in ("normalize", LOOP):
         base.progress.expect(loop, base.settings.liveness_window_s)
     return Parts(
         app,
-        loops={"accept": handlers.acceptance.run, "normalize": handlers.normalize, LOOP: topics.run},
+        loops={"accept": handlers.acceptance.run, "normalize": handlers.normalize, LOOP: topics.run, "smtp": mail.run},
         consumer=base.consumer(handlers.handle_batch),
         needs_kafka=False,  # it accepts and answers while Kafka is away
     )

@@ -51,6 +51,7 @@ OPTIONS = {
     "api_url": "address of the system's API, to fetch texts",
     "organization_id": "Salesforce: only messages of this organization",
     "own": "e-mail: addresses and domains of the organisation, with commas; what they send is a reply",
+    "recipients": "e-mail: addresses and domains whose mail the SMTP listener takes for this source, with commas",
     "topic": "Kafka topics that hold this source's payloads, with commas: read by intake",
     "stages": 'HubSpot: {"pipeline stage id": "open|waiting|resolved|closed"}',
 }
