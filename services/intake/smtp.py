@@ -161,7 +161,7 @@ class Mailbox:
         now = utc_now()
         for source, addresses in by_source.values():
             trace = (
-                f"Return-Path: <{_one_line(envelope.mail_from or '')}>\r\n"
+                f"Return-Path: <{_one_line((envelope.mail_from or '').strip('<>'))}>\r\n"
                 f"Delivered-To: {_one_line(addresses[0])}\r\n"
                 f"Received: from {_one_line(session.host_name or 'unknown')} by {self._settings.name} with SMTP; "
                 f"{format_datetime(now.astimezone(UTC))}\r\n"
