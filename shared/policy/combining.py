@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import combinations
 from operator import gt, lt
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from shared.policy.outcomes import Outcome, money
 from shared.policy.targets import Target
 from shared.policy.targets import parse as parse_target
 
+CLOCK_CHANGE_S = 3 * 3_600
 # The instant at which a target is due, for the complaint that is being decided.
 Due = Callable[[Target], datetime]
 
@@ -44,16 +46,24 @@ def settings_of(
 
 
 def _mixed(thens: Iterable[Mapping[str, Any]], outcomes: Mapping[str, Outcome]) -> set[tuple[str, str | None]]:
-    """The durations that rules set in units which do not compare by their amounts."""
-    families: dict[tuple[str, str | None], set[str]] = {}
+    """The durations of which only the calendar can tell which is due first."""
+    found: dict[tuple[str, str | None], set[Target]] = {}
     for then in thens:
         for name, value in then.items():
             if outcomes[name].kind == "duration":
-                families.setdefault((name, None), set()).add(parse_target(value).family)
+                found.setdefault((name, None), set()).add(parse_target(value))
             elif outcomes[name].kind == "clocks":
                 for key, text in value.items():
-                    families.setdefault((name, key), set()).add(parse_target(text).family)
-    return {place for place, found in families.items() if len(found) > 1}
+                    found.setdefault((name, key), set()).add(parse_target(text))
+    return {place for place, several in found.items() if any(_unlike(a, b) for a, b in combinations(several, 2))}
+
+
+def _unlike(a: Target, b: Target) -> bool:
+    """Whether which of the two ends sooner depends on when they begin: always with business time; of hours and days only
+    where they are so near that a clock change can turn the order."""
+    if a.family == b.family:
+        return False
+    return a.business or b.business or abs(a.nominal_s - b.nominal_s) <= CLOCK_CHANGE_S
 
 
 def _settings(
