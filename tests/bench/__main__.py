@@ -15,12 +15,13 @@ from deploy.local.processes import Interrupted, StartFailed, interrupts
 from tests.bench import hops, large, ledger, sampler, whole_way
 from tests.bench.bed import SERVICES, servers, tell
 from tests.bench.parts import parts
+from tests.bench.policies import policies
 from tests.bench.report import table
 from tests.harness.cluster import Cluster
 
 QUICK_S = 6.0
 PROBE_S, SHORT_PROBE_S = 6.0, 3.0
-PARTS = ("limit", "hops", "whole_way", "rss", "parts", "ledger", "large")
+PARTS = ("limit", "hops", "whole_way", "rss", "parts", "policy", "ledger", "large")
 DEFAULT = PARTS[:-1]
 EXAMPLES = """\
 parts:
@@ -29,6 +30,7 @@ parts:
   whole_way  all four services: the rate from HTTP to ledger that lasts, and the time that one complaint takes
   rss        resident memory of the services after that (alone: after a short load)
   parts      steps inside a process, without Kafka and PostgreSQL
+  policy     decisions beside the same rules as plain Python functions, and a backtest
   ledger     saving into the ledger beside plain COPY, the tree, verifying, proving, bytes on disk
   large      the hops with 1,000,000 complaints in the database, beside the same on empty tables. About 8 minutes and
              4 GB of disk; only when it is asked for
@@ -92,7 +94,10 @@ async def measure(given: argparse.Namespace, folder: Path, results: dict[str, An
     if "parts" in wanted:
         tell("parts: steps inside a process")
         results["parts"] = parts()
-    if wanted == {"parts"}:
+    if "policy" in wanted:
+        tell("policy: decisions by 5, 50 and 500 rules, and a backtest")
+        results["policy"] = policies(decisions=50_000 if given.quick else 300_000)
+    if wanted <= {"parts", "policy"}:
         return
     with servers() as cluster:
         if not given.profile and wanted & {"limit", "hops"}:
