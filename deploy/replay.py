@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import typer
 
-from services.records import decisions
 from services.records.commands import ComplaintId
 from services.records.commands import read as read_timeline
-from services.records.decisions import Decision
 from shared.cli import WrongUse, kafka
 from shared.cli.client import AsJson, Client, Key, Url, print_json
-from shared.cli.database import DatabaseUrl, address, in_schema
 from shared.cli.progress import Counter
-from shared.clock import utc_now
-from shared.contracts.policies import EVER
-from shared.http.scopes import SERVICES
+from shared.policy import decisions
+from shared.policy.decisions import Decision
 from shared.policy.distribution import topics
 from shared.policy.document import load_policy
 from shared.policy.evaluate import Policy
 from shared.policy.problems import PolicyRefused
 from shared.policy.replay import citations, differences
-
-if TYPE_CHECKING:
-    from shared.cli.database import Connection
 
 app = typer.Typer()
 SHOWN = 20  # differing decisions that are printed; --json has all
@@ -61,7 +54,8 @@ def explain(complaint_id: ComplaintId, url: Url = None, key: Key = None, as_json
 def replay(
     since: Annotated[str | None, typer.Option(help="Only decisions from then on (ISO time); default: all.")] = None,
     policy: Annotated[str | None, typer.Option(help="Only decisions by this policy.")] = None,
-    database_url: DatabaseUrl = None,
+    url: Url = None,
+    key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Make every recorded decision again, from the version and the facts that it cites. Ends with 1 if any differs.
@@ -72,13 +66,17 @@ def replay(
     versions = kafka.answer(where, lambda: topics.read_all(where)).versions
     texts = {(v.policy, v.version, v.digest): v.text for v in versions.values()}
     run = Replay(texts, policy)
-    in_schema(address(database_url), "records", lambda conn: _replay(conn, run, _time(since)))
+    counter = Counter("ledger rows")
+    for page in decisions.pages(Client("records", url, key), since=_time(since), read=counter.read):
+        for decision in page:
+            run.add(decision)
+    counter.done()
     if as_json:
         print_json(run.as_json())
     else:
         for each in run.differing[:SHOWN]:
             what = ", ".join(d["what"] for d in each["differences"])
-            typer.echo(f"DIFFERS  complaint {each['complaint_id']}, ledger row {each['row']}: {what} ({each['policy']} "
+            typer.echo(f"DIFFERS  complaint {each['complaint']}, ledger row {each['row']}: {what} ({each['policy']} "
                        f"version {each['version']})")  # fmt: skip
         if len(run.differing) > SHOWN:
             typer.echo(f"... and {len(run.differing) - SHOWN} more; --json has all")
@@ -100,27 +98,17 @@ class Replay:
 
     def add(self, decision: Decision) -> None:
         """Replay one decision."""
-        cited = decision.citation
-        if self._only is not None and cited["id"] != self._only:
+        if self._only is not None and decision["policy"] != self._only:
             return
-        if cited.get("facts") is None:
+        if decision.get("facts") is None:
             self.skipped["were recorded without facts"] += 1
             return
-        policy = self._policy((cited["id"], cited["version"], cited["digest"]))
+        policy = self._policy((decision["policy"], decision["version"], decision["digest"]))
         if policy is None:
             self.skipped["cite a version that is not published"] += 1
-        elif found := differences(policy, cited):
-            self.differing.append(
-                {
-                    "complaint_id": str(decision.complaint_id),
-                    "row": decision.row,
-                    "event": decision.event_type,
-                    "decided_at": decision.decided_at.isoformat(),
-                    "policy": cited["id"],
-                    "version": cited["version"],
-                    "differences": found,
-                }
-            )
+        elif found := differences(policy, decision):
+            about = ("complaint", "row", "event", "decided_at", "policy", "version")
+            self.differing.append({**{name: decision[name] for name in about}, "differences": found})
         else:
             self.same += 1
 
@@ -144,19 +132,6 @@ class Replay:
         return self._policies[key]
 
 
-async def _replay(conn: Connection, run: Replay, since: datetime) -> None:
-    total: int = await conn.fetchval(decisions.TOTAL)
-    counter = Counter("ledger rows", total)
-    last = 0
-    async for page in decisions.recorded(conn, SERVICES, since, utc_now() + timedelta(days=1)):
-        for decision in page:
-            run.add(decision)
-        if page:
-            counter.add(page[-1].row - last)
-            last = page[-1].row
-    counter.done()
-
-
 def _cited(citation: dict[str, Any]) -> dict[str, Any]:
     return {
         "policy": citation["id"], "version": citation["version"], "digest": citation["digest"],
@@ -166,9 +141,9 @@ def _cited(citation: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _time(text: str | None) -> datetime:
+def _time(text: str | None) -> datetime | None:
     if text is None:
-        return EVER
+        return None
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from services.records import api, publish, signer, store
+from services.records import api, decisions, publish, signer, store
 from services.records.domain import RecordState
 from services.records.handlers import SERVICE, Handlers
 from services.records.payloads import CaseKeys
@@ -28,6 +28,7 @@ def build(base: Base) -> Parts:
     handlers.saves = base.saves(RecordState, handlers.decide, handlers.record, KEPT)
     app = make_app("Amends records", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(base.pool, base.keys, handlers.saves, case_keys))
+    app.include_router(decisions.routes(base.pool, base.keys, case_keys))
     app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys, count=store.ledger_counts))
     publisher = Publisher(
         base.pool,

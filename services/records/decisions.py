@@ -1,66 +1,82 @@
-"""Reads the recorded decisions from the ledger, in its order, a page at a time: for replays and backtests."""
+"""The recorded decisions by policy, read from the ledger in its order: for replays and backtests. No text, no identifiers."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import UUID
+import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 import orjson
+from fastapi import Request, Response
+from pydantic import AwareDatetime
 
-from shared.policy.replay import Citation, citations
+from services.records.payloads import CaseKeys, Ciphers, opened
+from shared.contracts.policies import EVER
+from shared.http.keys import Authenticator
+from shared.http.router import Router
+from shared.policy.replay import citations
+from shared.postgres.pool import Pool, connection
 
-if TYPE_CHECKING:
-    import asyncpg
-
-    from shared.postgres.pool import Connection
-
-    Reader = asyncpg.Connection[asyncpg.Record] | Connection
-
-PAGE = 5_000
-# Every event that a service writes after a decision may cite a policy; those of people and records never do.
+SCOPE = "policies:read"
+PAGE = 1_000
+# Between so many rows other work of the process gets its turn.
+BREATH = 100
 READ = """
-select leaf.idx, leaf.complaint_id, payload.event_type, payload.occurred_at, payload.payload
+select leaf.idx, leaf.complaint_id, leaf.event_id, payload.service, payload.event_type, payload.occurred_at, payload.salt,
+    payload.payload, coalesce(row.state ->> 'status', 'closed') <> 'closed' as open
 from ledger_payload as payload join ledger_leaf as leaf using (idx)
-where payload.idx > $1 and payload.service = any($2::text[]) and payload.occurred_at >= $3 and payload.occurred_at < $4
-order by payload.idx limit $5
+left join complaint_state as row using (complaint_id)
+where payload.idx >= $1 and payload.occurred_at >= $2 and payload.service = any($3::text[])
+order by payload.idx limit $4
 """
-TOTAL = "select size from ledger_head"
+SIZE = "select size from ledger_head"
+DECIDERS = ["intake", "escalation", "followup", "records"]
 
 
-class Decision(NamedTuple):
-    """One decision by policy: `data` is the whole event, `citation` the part of it that names the policy."""
+def routes(pool: Pool, keys: Authenticator, case_keys: CaseKeys) -> Router:
+    """The route of the decisions."""
+    router = Router(tags=["records"])
 
-    row: int  # of the ledger
-    complaint_id: UUID
-    event_type: str
-    decided_at: datetime
-    citation: Citation
-    data: dict[str, Any]
+    @router.get("/v1/decisions", summary="Every recorded decision by policy")
+    async def decisions(
+        request: Request, start: int = 0, since: AwareDatetime = EVER, service: str | None = None, limit: int = PAGE
+    ) -> Response:
+        """From ledger row `start` on, what each cites: version, facts, rules, inputs, outcome. `next` is the `start` of the next
+        page, or null; `size` the rows of the ledger. A page may hold none. Erased complaints are left out."""
+        await keys.check(request.headers, SCOPE)
+        most = max(1, min(limit, PAGE))
+        async with connection(pool) as conn:
+            size = await conn.fetchval(SIZE)
+            rows = await conn.fetch(READ, start, since, [service] if service else DECIDERS, most)
+            ciphers = await case_keys.for_reading(conn, {row["complaint_id"] for row in rows})
+        found = await _decisions(rows, ciphers)
+        following = rows[-1]["idx"] + 1 if len(rows) == most else None
+        body = {"decisions": found, "next": following, "size": size}
+        return Response(orjson.dumps(body, option=orjson.OPT_UTC_Z), media_type="application/json")
+
+    return router
 
 
-async def recorded(
-    conn: Reader, services: tuple[str, ...], since: datetime, until: datetime
-) -> AsyncIterator[list[Decision]]:
-    """The decisions of these services in that time, page by page. Erased payloads are not among them."""
-    last = -1
-    while True:
-        rows = await conn.fetch(READ, last, list(services), since, until, PAGE)
-        if not rows:
-            return
-        last = rows[-1]["idx"]
-        yield [decision for row in rows for decision in _decisions(*row)]
+async def _decisions(rows: Sequence[Any], ciphers: Ciphers) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for number, row in enumerate(rows):
+        if number % BREATH == BREATH - 1:
+            await asyncio.sleep(0)
+        kept = opened(ciphers.get(row["complaint_id"]), row["event_id"], row["salt"], row["payload"])
+        if kept is None or b'"digest"' not in kept.payload:  # erased, or nothing is decided there: not worth parsing
+            continue
+        try:
+            data = orjson.loads(kept.payload.partition(b"\n")[2])
+        except orjson.JSONDecodeError:
+            continue
+        about = {
+            "row": row["idx"], "complaint": str(row["complaint_id"]), "service": row["service"], "event": row["event_type"],
+            "decided_at": row["occurred_at"], "open": row["open"],
+        }  # fmt: skip
+        found.extend({**about, **_cited(citation)} for citation in citations(data))
+    return found
 
 
-def _decisions(
-    row: int, complaint_id: UUID, event_type: str, decided_at: datetime, payload: bytes
-) -> list[Decision]:
-    _, _, body = bytes(payload).partition(b"\n")
-    if b'"digest"' not in body:  # most events decide nothing: not worth parsing
-        return []
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return []
-    return [Decision(row, complaint_id, event_type, decided_at, each, data) for each in citations(data)]
+def _cited(citation: Any) -> dict[str, Any]:
+    rest = {name: value for name, value in citation.items() if name != "id"}
+    return {"policy": citation["id"], **rest}

@@ -29,6 +29,11 @@ class Counter:
             sys.stderr.write(f"{self._count:,}{share} {self._name}, {rate:,.0f}/s{end}")
             sys.stderr.flush()
 
+    def read(self, count: int, total: int) -> None:
+        """So many more are done, of so many as is known now."""
+        self._total = total
+        self.add(count)
+
     def done(self) -> None:
         """Nothing more comes: leave no half line behind."""
         if self._line and self._told > self._began:

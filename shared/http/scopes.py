@@ -4,6 +4,6 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "intake": ("intake:write", "ops", "policies:write"),
     "escalation": ("cases:read", "cases:write", "ops", "policies:write"),
     "followup": ("cases:read", "cases:write", "ops", "policies:write"),
-    "records": ("cases:read", "cases:erase", "ops", "policies:write"),
+    "records": ("cases:read", "cases:erase", "ops", "policies:read", "policies:write"),
 }
 SERVICES = tuple(SCOPES)

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from shared.cli import WrongUse
+from shared.cli.client import Client, Key, Url
 from shared.cli.progress import Counter
 from shared.policy.backtest import run
 from shared.policy.backtest.report import Report
+from shared.policy.backtest.source import from_records
 from shared.policy.commands import AsJson, File, load_document, print_json
 from shared.policy.evaluate import Policy
 
@@ -23,14 +25,20 @@ SHOWN = 20
 def backtest(
     file: File,
     recorded: Annotated[
-        Path, typer.Option(metavar="FILE.jsonl", help="Recorded decisions, one a line.", show_default=False)
-    ],
+        Path | None,
+        typer.Option(metavar="FILE.jsonl", help="Recorded decisions, one a line; without it, those that records has."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Records' decisions of so long, such as 90d; default: the guardrails' window.")
+    ] = None,
     old: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The policy to compare with; without it, what was recorded.")
     ] = None,
     override: Annotated[
         str | None, typer.Option(metavar="REASON", help="Go on although a guardrail is broken; the reason is reported.")
     ] = None,
+    url: Url = None,
+    key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Make recorded decisions again with a candidate: what changes, for whom, and whether the guardrails hold.
@@ -43,11 +51,14 @@ def backtest(
     before = None if old is None else load_document(old, {"passed": False}, as_json)
     if before is not None and before.kind != new.kind:
         raise WrongUse(f"{old} is a {before.kind} and {file} a {new.kind}: only documents of one kind compare")
-    if not recorded.is_file():
+    if recorded is not None and not recorded.is_file():
         raise WrongUse(f"{recorded}: no such file")
+    if recorded is not None and since is not None:
+        raise WrongUse("--since goes with the decisions of records, not with --recorded")
     began = time.monotonic()
     counter = Counter("decisions")
-    tally = run.run(new, before, run.from_file(recorded), counter.add)
+    given = run.from_file(recorded) if recorded else from_records(new, since, Client("records", url, key))
+    tally = run.run(new, before, given, counter.add)
     counter.done()
     finish(new, before, Report(new, tally), time.monotonic() - began, override, as_json)
 

@@ -12,16 +12,21 @@ import typer
 from shared.calendar import durations
 from shared.cli import Failed, WrongUse, kafka
 from shared.cli.client import AsJson, Client, Key, Url, print_json
+from shared.cli.progress import Counter
 from shared.clock import utc_now
 from shared.config import KafkaSettings
 from shared.contracts.policies import EVER, Activation, VersionPublished
 from shared.policy import commands as documents
+from shared.policy.backtest import run
+from shared.policy.backtest.report import Report
+from shared.policy.backtest.source import from_records
 from shared.policy.distribution import actions, topics
 from shared.policy.distribution.actions import Request
 from shared.policy.distribution.records import Records
 from shared.policy.distribution.replicas import Behind, await_replicas
 from shared.policy.distribution.topics import Written
 from shared.policy.document import load_policy
+from shared.policy.evaluate import Policy
 
 app = typer.Typer()
 
@@ -88,6 +93,8 @@ def activate(
     chosen = _published(where, policy, version)
     document = load_policy(chosen.text, origin=chosen.key)
     person = _person(chosen.service, url, key)
+    if override is not None and not override.strip():
+        raise WrongUse("--override needs a reason")
     request = Request(person, reason, _instant(at), in_the_past, override)
     if shadow:
         span = for_ or (document.document.spec.rollout.shadow if document.document.spec.rollout else None)
@@ -95,6 +102,8 @@ def activate(
         _tell(_write(where, chosen.service, lambda r: actions.shadow(r, chosen, request, until, utc_now())), as_json)
         return
     _check_replicas(where, chosen)
+    if document.document.spec.guardrails is not None:
+        _check_guardrails(document, override)
     rollout = document.document.spec.rollout
     approvers = rollout.approvers if rollout else 1
     written = _write(where, chosen.service, lambda r: actions.activate(r, chosen, approvers, request, utc_now()))
@@ -171,6 +180,22 @@ def _check_replicas(where: KafkaSettings, version: VersionPublished) -> None:
         raise Failed(f"not loaded within {WAIT_S:.0f} s by {', '.join(behind.waiting)}; see: amends policy status")
     if not behind.statuses:
         typer.echo(f"no replica of {version.service} is running: none has tried this version", err=True)
+
+
+def _check_guardrails(candidate: Policy, override: str | None) -> None:
+    """What the document must not break, held against the decisions that records has. Raises Failed; an override lets pass."""
+    told = Counter("decisions")
+    given = from_records(candidate, None, Client("records"))
+    report = Report(candidate, run.run(candidate, None, given, told.add))
+    told.done()
+    if report.decisions == 0:
+        typer.echo("no decisions are recorded yet: the guardrails could not be tried", err=True)
+        return
+    broken = [verdict for verdict in report.verdicts() if not verdict.passed]
+    for verdict in broken:
+        typer.echo(f"guardrail {verdict.name}: {verdict.measured} (limit {verdict.limit})", err=True)
+    if broken and not override:
+        raise Failed("a guardrail is broken; see: amends policy backtest. To activate all the same: --override WHY")
 
 
 def _rejected(status: Any, version: VersionPublished) -> str | None:

@@ -1,0 +1,193 @@
+"""From publish to rollback with the `amends` commands, two replicas of escalation, and complaints on their way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from deploy import cli
+from deploy.local.services import Deployment, ServiceProcess, new_id_key, own_master_keys
+from shared.policy.distribution import commands
+from shared.policy.document import load_policy
+from tests.harness.cluster import Cluster, fresh_database
+
+PACKAGED = (files("services.escalation") / "policy" / "escalation.retail.yaml").read_text()
+POLICY = load_policy(PACKAGED, origin="packaged")
+DECIDED = "amends.escalation.decision_made.v1"
+
+
+@dataclass(frozen=True)
+class Stack:
+    services: dict[str, ServiceProcess]
+    client: httpx2.Client
+    folder: Path
+
+    def send(self, name: str) -> str:
+        body = {"event_id": f"e-{name}", "record_id": name, "text": "My parcel never came", "category": "delivery"}
+        answer = self.client.post(f"{self.services['intake'].url}/v1/complaints", json=[body])
+        assert answer.status_code == 202, answer.text
+        complaint: str = answer.json()["items"][0]["complaint_id"]
+        return complaint
+
+    def decision(self, complaint: str) -> dict[str, Any]:
+        """What the first decision about it cites, once it is recorded."""
+        deadline = time.monotonic() + 40
+        while time.monotonic() < deadline:
+            answer = self.client.get(f"{self.services['records'].url}/v1/complaints/{complaint}")
+            for event in answer.json()["timeline"] if answer.status_code == 200 else ():
+                if event["type"] == DECIDED:
+                    cited: dict[str, Any] = event["data"]["policy"]
+                    return cited
+            time.sleep(0.1)
+        raise AssertionError("no decision was recorded")
+
+
+@pytest.fixture(scope="module")
+def stack(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("lifecycle")
+    prefix = f"life-{time.time_ns()}-"
+    with fresh_database(cluster) as dsn:
+        deployment = Deployment(dsn, cluster.kafka_bootstrap, new_id_key(), own_master_keys(folder), prefix)
+        asyncio.run(deployment.prepare())
+        key = asyncio.run(deployment.add_key("anna"))
+        environment = deployment.environment()
+        named = [("intake", "intake"), ("escalation", "escalation"), ("escalation-2", "escalation"), ("records", "records")]
+        services = {
+            name: ServiceProcess(service, environment=environment, folder=folder, name=name) for name, service in named
+        }
+        settings = {
+            "AMENDS_DATA_DIR": str(folder / "none"),
+            "AMENDS_API_KEY": key,
+            "AMENDS_KAFKA_BOOTSTRAP": cluster.kafka_bootstrap,
+            "AMENDS_KAFKA_TOPIC_PREFIX": prefix,
+            "AMENDS_ESCALATION_URL": services["escalation"].url,
+            "AMENDS_RECORDS_URL": services["records"].url,
+        }
+        before = {name: os.environ.get(name) for name in settings}
+        os.environ.update(settings)
+        try:
+            for service in services.values():
+                service.start()
+            for service in services.values():
+                service.await_ready()
+            with httpx2.Client(headers={"Authorization": f"Bearer {key}"}, timeout=15) as client:
+                yield Stack(services, client, folder)
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name)
+                else:
+                    os.environ[name] = value
+            for service in services.values():
+                service.stop()
+
+
+Run = Callable[..., tuple[int, Any]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: str) -> tuple[int, Any]:
+        """A policy command with --json: its exit code and what it answered; without an answer, what it said."""
+        capsys.readouterr()
+        code = cli.run(["policy", *arguments, "--json"])
+        said = capsys.readouterr()
+        return code, json.loads(said.out) if said.out else said.err
+
+    return call
+
+
+def document(folder: Path, version: int, text: str = PACKAGED) -> str:
+    """The packaged document as a later version of itself."""
+    file = folder / f"v{version}.yaml"
+    file.write_text(text.replace(f"\n  version: {POLICY.version}\n", f"\n  version: {version}\n"))
+    return str(file)
+
+
+def test_publish_shadow_activate_explain_roll_back_replay(stack: Stack, run: Run) -> None:
+    first, second = POLICY.version, POLICY.version + 1
+    assert stack.decision(stack.send("before"))["version"] == first
+
+    code, answer = run("publish", document(stack.folder, second))
+    assert (code, answer["published"], answer["by"]) == (0, True, "anna")
+    assert run("publish", document(stack.folder, second))[1]["published"] is False, "the same again is no error"
+    changed = PACKAGED.replace("reason: ", "reason: Not ", 1)
+    code, said = run("publish", document(stack.folder, second, changed))
+    assert code == 1
+    assert "published with another content" in said
+    code, answer = run("publish", document(stack.folder, second + 1, PACKAGED.replace("complaint.severity", "complaint.severty", 1)))
+    assert (code, answer["published"]) == (1, False)
+    assert "severity" in answer["errors"][0]["message"]
+
+    assert run("activate", "escalation.retail", str(second), "--reason", "a look", "--shadow", "--for", "1h")[0] == 0
+    _until(lambda: all(second in row["shadow"] for row in run("list")[1]["policies"] if row["policy"] == POLICY.id))
+    time.sleep(0.5)  # the shadow reaches the replicas; it changes nothing that could be waited for
+    assert stack.decision(stack.send("shadowed"))["version"] == first
+    _until(lambda: sum(s["decisions"] for s in run("status")[1]["shadows"]) >= 1)
+    assert run("show", POLICY.id)[1]["shadows"][0]["different"] == 0
+
+    code, said = run("activate", POLICY.id, str(second), "--reason", "x", "--at", "2026-01-01T00:00:00+00:00")
+    assert code == 1
+    assert "--in-the-past" in said
+    soon = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+    code, answer = run("activate", POLICY.id, str(second), "--reason", "better", "--at", soon, "--in-the-past")
+    assert (code, answer["activations"][0]["by"]) == (0, ["anna"])
+    seq = answer["activations"][0]["seq"]
+    _until(lambda: [r["activation"] for r in run("status")[1]["replicas"]] == [seq, seq])
+    complaint = stack.send("after")
+    cited = stack.decision(complaint)
+    assert (cited["version"], cited["activation"]) == (second, seq)
+    code, answer = run("explain", complaint)
+    assert answer["decisions"][0]["version"] == second
+    assert answer["decisions"][0]["inputs"] == cited["inputs"]
+
+    code, answer = run("rollback", POLICY.id, "--reason", "not better")
+    assert (code, answer["confirmed"], answer["not_confirmed"]) == (0, 2, [])
+    assert seq in answer["activations"][0]["voids"]
+    assert stack.decision(stack.send("back"))["version"] == first
+
+    code, answer = run("replay")
+    assert (code, answer["different"]) == (0, 0)
+    assert answer["same"] >= 4
+
+
+def test_a_replica_that_was_frozen_over_a_rollback_does_not_decide_by_what_is_void(
+    stack: Stack, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "WAIT_S", 3.0)
+    number = POLICY.version + 10
+    assert run("publish", document(stack.folder, number))[0] == 0
+    soon = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+    seq = run("activate", POLICY.id, str(number), "--reason", "x", "--at", soon, "--in-the-past")[1]["activations"][0]["seq"]
+    _until(lambda: [r["activation"] for r in run("status")[1]["replicas"]] == [seq, seq])
+    frozen = stack.services["escalation-2"].child
+    frozen.freeze()
+    try:
+        sent = [stack.send(f"frozen-{n}") for n in range(4)]
+        code, said = run("rollback", POLICY.id, "--reason", "bad")
+        assert (code, len(said["not_confirmed"])) == (1, 1)
+        sent += [stack.send(f"rolled-back-{n}") for n in range(4)]
+    finally:
+        frozen.resume()
+    sent += [stack.send(f"thawed-{n}") for n in range(4)]
+    decided = [stack.decision(complaint) for complaint in sent]
+    assert {cited["version"] for cited in decided[4:]} == {POLICY.version}
+    assert all(cited["version"] == POLICY.version or cited["activation"] == seq for cited in decided)
+    assert run("replay")[0] == 0
+
+
+def _until(condition: Callable[[], bool], within_s: float = 40) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "not within the deadline"
+        time.sleep(0.2)
