@@ -178,7 +178,7 @@ def test_a_replica_that_was_frozen_over_a_rollback_does_not_decide_by_what_is_vo
         assert (code, len(said["not_confirmed"])) == (1, 1)
         sent += [stack.send(f"rolled-back-{n}") for n in range(4)]
     finally:
-        frozen.resume()
+        frozen.thaw()
     sent += [stack.send(f"thawed-{n}") for n in range(4)]
     decided = [stack.decision(complaint) for complaint in sent]
     assert {cited["version"] for cited in decided[4:]} == {POLICY.version}
