@@ -128,7 +128,7 @@ async def test_a_document_that_cannot_be_run_is_reported_and_the_old_one_stays(k
         await until(lambda: one.in_force(datetime.now(UTC), datetime.now(UTC)).lag)
         assert one.in_force(now, now).version == 1
         answer = await progress.ready()
-        assert "version 3 is in force and cannot be run here" in answer.body["checks"]["policy"]
+        assert "in force and cannot be run here: test.policy version 3; deciding by" in answer.body["checks"]["policy"]
         found = [s for s in await statuses(kafka) if s.rejected]
         assert "cel-subset" in found[0].rejected[0].reason
 

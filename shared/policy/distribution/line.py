@@ -24,6 +24,7 @@ class InForce:
     since: datetime
     activation: int
     policy: Policy | None
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,11 @@ class Line:
             if index >= 0
         )
 
+    def not_runnable(self, at: datetime) -> list[str]:
+        """The versions in force at `at` that this process cannot run."""
+        wanted = ((slot, bisect_right(slot.starts, at) - 1) for slot in (self.main, *self.packs))
+        return [slot.stretches[i].version for slot, i in wanted if i >= 0 and slot.stretches[i].policy is None]
+
     def _policy(self, stretch: InForce, at: datetime, late: bool, lag: bool) -> Policy:
         assert stretch.policy is not None
         shadows = [
@@ -112,9 +118,9 @@ def line(
     """The snapshot that these records give. `versions` holds what this process can run."""
     valid = standing(activations)
     active = sorted((a for a in valid if a.mode == "active"), key=lambda a: (a.effective_from, a.seq))
-    slots: dict[str, list[InForce]] = {slot_of(packaged.kind, packaged): [InForce(EVER, 0, packaged)]}
+    slots: dict[str, list[InForce]] = {slot_of(packaged.kind, packaged): [InForce(EVER, 0, packaged, f"{packaged.id} version {packaged.version}")]}
     for a in active:
-        found = InForce(a.effective_from, a.seq, versions.get(version_of(a)))
+        found = InForce(a.effective_from, a.seq, versions.get(version_of(a)), f"{a.policy} version {a.version}")
         slots.setdefault(slot_of(packaged.kind, a), []).append(found)
     main, *packs = (Slot(tuple(each), tuple(s.since for s in each)) for each in slots.values())
     shadows = [(a, versions[version_of(a)]) for a in valid if a.mode == "shadow" and version_of(a) in versions]

@@ -26,7 +26,7 @@ from shared.contracts.policies import EVER, Activation, Rejected, ReplicaStatus,
 from shared.contracts.topics import POLICY_ACTIVATIONS, POLICY_VERSIONS
 from shared.errors import NotReady
 from shared.policy.distribution import store, topics
-from shared.policy.distribution.line import Line, in_force_at, line, standing, version_of
+from shared.policy.distribution.line import Line, line, standing, version_of
 from shared.policy.distribution.records import Records
 from shared.policy.distribution.reports import Reports
 from shared.policy.distribution.shadow import Shadows
@@ -227,10 +227,9 @@ class Replica:
         if self._line is None or not (self._ended_at or self._restored):
             return "the policy topics were not read to their end yet (are they there? amends topics create)"
         now = utc_now()
-        wanted = [a for a in self._records.of_service(self._service) if a.kind == self._packaged.kind]
-        due, policy = in_force_at(wanted, now), self._line.in_force(now, now, lag=False)
-        if due is not None and due.seq != policy.activation:
-            return f"{due.policy} version {due.version} is in force and cannot be run here; deciding by version {policy.version}"
+        missing, policy = self._line.not_runnable(now), self._line.in_force(now, now, lag=False)
+        if missing:
+            return f"in force and cannot be run here: {', '.join(missing)}; deciding by {policy.id} version {policy.version}"
         return None
 
     def status(self) -> ReplicaStatus | None:
