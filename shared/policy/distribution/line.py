@@ -118,7 +118,8 @@ def line(
     """The snapshot that these records give. `versions` holds what this process can run."""
     valid = standing(activations)
     active = sorted((a for a in valid if a.mode == "active"), key=lambda a: (a.effective_from, a.seq))
-    slots: dict[str, list[InForce]] = {slot_of(packaged.kind, packaged): [InForce(EVER, 0, packaged, f"{packaged.id} version {packaged.version}")]}
+    base = InForce(EVER, 0, packaged, f"{packaged.id} version {packaged.version}")
+    slots: dict[str, list[InForce]] = {slot_of(packaged.kind, packaged): [base]}
     for a in active:
         found = InForce(a.effective_from, a.seq, versions.get(version_of(a)), f"{a.policy} version {a.version}")
         slots.setdefault(slot_of(packaged.kind, a), []).append(found)
