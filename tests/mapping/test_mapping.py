@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.adapters.mapping import MappingRefused
+from services.intake.adapters.mapping import TARGETS, MappingRefused
 from services.intake.adapters.mapping_reader import load
 from services.intake.drafting import draft
 from services.intake.submissions import (
@@ -200,3 +202,13 @@ def test_a_draft_of_anything_can_be_loaded_or_maps_nothing(rows: list[dict[str, 
     if "record_id:" in mapping or "  text:" in mapping or "subject:" in mapping:
         load(mapping, "json")
         read("mapped", body, mapping)
+
+
+def test_the_examples_of_the_documentation_are_valid() -> None:
+    page = (Path(__file__).parents[2] / "docs/how-to/mapping.md").read_text(encoding="utf-8")
+    of_csv, of_json = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert load(of_csv, "csv").version == 3
+    assert load(of_json, "json").items is not None
+    assert {target.rpartition(".")[2].rstrip("s") for target in TARGETS} <= {
+        word.rstrip("s") for word in re.findall(r"[a-z_]+", page.replace("email(s)", "emails").replace("phone(s)", "phones"))
+    }, "every field is on the page"
