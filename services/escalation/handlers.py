@@ -16,7 +16,6 @@ from shared.contracts.envelope import Event, Undecodable
 from shared.contracts.escalations import AlarmRaised, ClockMissed, DecisionMade
 from shared.contracts.topics import EVENTS
 from shared.policy.distribution.line import Policies
-from shared.policy.evaluate import Policy
 from shared.postgres.dead_letters import save_batch
 from shared.postgres.fold import from_record
 from shared.postgres.inputs import Input
@@ -39,9 +38,8 @@ def _missed(clock: str, regime: str) -> Counter:
 class Handlers:
     """What escalation does with events, commands and timers. `saves` is set by app.py: it needs `decide` of this object."""
 
-    def __init__(self, policies: Policies, regimes: tuple[Policy, ...] = ()) -> None:
+    def __init__(self, policies: Policies) -> None:
         self._policies = policies
-        self._regimes = regimes
         self.saves: Saves[EscalationState]
 
     async def handle_batch(self, records: Sequence[Event | Undecodable]) -> None:
@@ -62,7 +60,7 @@ class Handlers:
 
     def book(self, at: datetime, now: datetime) -> Book:
         """The policies for something that happened `at` and is decided `now`."""
-        return Book(self._policies.in_force(at, now), self._regimes)
+        return Book(self._policies.in_force(at, now), self._policies.packs(at, now))
 
 
 def _counted(decision: Decision[EscalationState]) -> Decision[EscalationState]:
