@@ -7,6 +7,7 @@ from functools import partial
 
 from services.intake import api, deliveries, hooks, sources
 from services.intake.domain import IntakeState
+from services.intake.fetching import Fetcher
 from services.intake.handlers import SERVICE, Handlers
 from services.intake.smtp import Listener
 from services.intake.sources import SourceRecord, Sources
@@ -31,6 +32,7 @@ def build(base: Base) -> Parts:
     known = Sources(load)
     handlers = Handlers(base.pool, base.settings.id_key_bytes(), base.progress, keys, known)
     handlers.saves = base.saves(IntakeState, handlers.decide, handlers.settle, ("submission",))
+    fetcher = Fetcher(base.pool, known, handlers.keep)
     app = make_app("Amends intake", service=SERVICE, progress=base.progress)
     api.add_routes(app, handlers, base.keys)
     hooks.add_routes(app, handlers, known)
@@ -44,7 +46,13 @@ def build(base: Base) -> Parts:
         base.progress.expect(loop, base.settings.liveness_window_s)
     return Parts(
         app,
-        loops={"accept": handlers.acceptance.run, "normalize": handlers.normalize, LOOP: topics.run, "smtp": mail.run},
+        loops={
+            "accept": handlers.acceptance.run,
+            "normalize": handlers.normalize,
+            "fetch": fetcher.run,
+            LOOP: topics.run,
+            "smtp": mail.run,
+        },
         consumer=base.consumer(handlers.handle_batch),
         needs_kafka=False,  # it accepts and answers while Kafka is away
     )

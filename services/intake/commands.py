@@ -63,7 +63,9 @@ def try_file(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="The adapter: zendesk, twilio, email, csv, ...")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="One delivery, as the system sends it.")],
     headers: Annotated[Path | None, typer.Option(metavar="FILE", help="Its headers, `Name: value` lines.")] = None,
-    mapping: Annotated[Path | None, typer.Option(metavar="FILE", help="Mapping file, for csv, mapped (and `own:` for email).")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Mapping file, for csv, mapped (and `own:` for email).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a delivery would become, as if nothing were stored yet. Needs no running stack; nothing is kept."""
@@ -116,6 +118,40 @@ def evaluate_reading(
         typer.echo(json.dumps(result, ensure_ascii=False))
     else:
         typer.echo(evaluate.table(result))
+
+
+@intake.command("replay", epilog="Example: amends intake replay --all")
+def replay(
+    numbers: Annotated[
+        list[int] | None,
+        typer.Argument(metavar="[NUMBER]...", help="Dead letters, as `amends dead-letters list` shows them."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All deliveries and submissions that are parked.")] = False,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read again what could not be read, after a fix: by the adapter, mapping and settings of today."""
+    if bool(numbers) == everything:
+        raise WrongUse("give the numbers of dead letters, or --all")
+    client = Client(SERVICE, url, key)
+    parked = client.get("/v1/dead-letters?limit=1000")["dead_letters"]
+    known = {letter["id"]: letter["reason"] for letter in parked if letter["kind"] == "submission"}
+    unknown = [number for number in numbers or () if number not in known]
+    if unknown:
+        raise Failed(
+            f"intake has no parked submission {', '.join(map(str, unknown))}; see: amends dead-letters list --service intake"
+        )
+    results = []
+    for number in numbers or sorted(known):
+        outcome = client.post(f"/v1/dead-letters/{number}/replay")["outcome"]
+        results.append({"id": number, "outcome": outcome, "reason": known[number]})
+        if not as_json:
+            typer.echo(f"{number}: {outcome} (it was parked: {known[number]})")
+    if as_json:
+        print_json(results)
+    elif not results:
+        typer.echo("nothing is parked")
 
 
 def _header_lines(text: str) -> dict[str, str]:

@@ -14,10 +14,11 @@ from uuid import UUID
 
 import structlog
 
-from services.intake import domain, reading, sealing, store
+from services.intake import domain, fetching, reading, sealing, store
 from services.intake.accept import Acceptance, Answer
-from services.intake.adapters import ADAPTERS
+from services.intake.adapters import ADAPTERS, INTERNAL
 from services.intake.adapters.email import SAME_ID
+from services.intake.adapters.fetched import asked_for
 from services.intake.domain import OUTCOMES, IntakeState
 from services.intake.sources import Sources
 from services.intake.store import Accepted, Stored
@@ -318,27 +319,40 @@ class Handlers:
     async def settle(self, conn: Connection, work: Work[Any]) -> None:
         """In the transaction of the save: what became of each submission."""
         outcomes: list[tuple[UUID, int, str, str | None]] = []
+        missing: list[fetching.Wanted] = []
         for item, decision in work.handled:
             if item.event is not None:
                 continue
             normal: Normal = item.body
             outcome = OUTCOMES[decision.events[0].TYPE]
             outcomes.append((normal.delivery.id, normal.item, outcome, None))
+            if outcome in ("complaint", "contact"):
+                missing += self._missing_text(normal, item)
             metrics.SUBMISSIONS.labels(SERVICE, normal.delivery.source, outcome).inc()
         for dead in work.dead:
             delivery_id, _, number = dead.reference.partition("/")
             outcomes.append((UUID(delivery_id), int(number), "dead_letter", dead.reason))
         await store.settle(conn, outcomes)
+        await fetching.note(conn, missing)
         if gone := {subject for subject, row in work.rows.items() if row.erased}:
             await sealing.erase(conn, gone)
         for outcome_row in outcomes:
             self._forget(outcome_row[0])
 
 
+    def _missing_text(self, normal: Normal, item: Input) -> list[fetching.Wanted]:
+        """The text of a contact that its webhook did not carry, where there is somebody to ask."""
+        source = None if self._sources is None else self._sources.record(normal.delivery.source)
+        if source is None or not isinstance(normal.submission, ContactSubmission):
+            return []
+        asked = asked_for(source.adapter, normal.submission.contact)
+        return [] if asked is None else [fetching.Wanted(source, asked, item.carrier.traceparent if item.carrier else "")]
+
+
 def _read(delivery: Delivery, adapter: str) -> Sequence[Item] | Unread:
     """The items of a delivery; Unread when its adapter cannot read it, fails on it, or is no longer there."""
     try:
-        return ADAPTERS[adapter].read(delivery) or unread(delivery, "it holds nothing")
+        return (ADAPTERS.get(adapter) or INTERNAL[adapter]).read(delivery) or unread(delivery, "it holds nothing")
     except Unreadable as problem:
         return unread(delivery, problem.detail)
     except Exception as defect:

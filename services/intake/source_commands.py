@@ -165,6 +165,7 @@ def rotate(
                 await conn.execute(kept.SET_OPTIONS, name, json.dumps(merged))
             if token is not None:
                 await kept.add_secret(conn, store, name, "token", token, live=1)
+                await conn.execute(kept.ASK_AGAIN, name)
             if secret_file is not None or not (settings or token):
                 new["secret"], new["made"] = _secret(row["auth"], row["adapter"], secret_file)
                 await kept.add_secret(conn, store, name, "signing", new["secret"], live=1 if only else kept.LIVE)

@@ -45,6 +45,8 @@ delete from source_secret where source = $1 and purpose = $2 and id not in (
 """
 DISABLE = "update source set disabled_at = app_now() where name = $1 and disabled_at is null returning name"
 SET_OPTIONS = "update source set options = $2::text::json where name = $1 and disabled_at is null returning name"
+# Texts that waited for a token, or were given up.
+ASK_AGAIN = "update text_fetch set due_at = app_now(), attempts = 0 where source = $1"
 ONE = "select adapter, auth, options from source where name = $1 and disabled_at is null"
 COUNT_SECRETS = "select source, purpose, count(*) as live from source_secret group by 1, 2"
 
@@ -114,6 +116,10 @@ class Sources:
         """The adapter of a source as it was last loaded."""
         record = self._records.get(name)
         return None if record is None else record.adapter
+
+    def record(self, name: str) -> SourceRecord | None:
+        """A source as it was last loaded."""
+        return self._records.get(name)
 
     def options(self, name: str) -> Mapping[str, Any]:
         """The settings of a source as they were last loaded."""

@@ -65,6 +65,9 @@ def _histogram(name: str, meaning: str, *labels: str, unit: str = "", buckets: S
 BUILD_INFO = _gauge("amends_build_info", "Always 1; the labels say what runs.", "version", "python")
 
 SUBMISSIONS = _counter("amends_submissions", "Submissions settled, by source and outcome.", "source", "outcome")
+TEXT_FETCHES = _counter(
+    "amends_text_fetches", "Texts asked of other systems' APIs, by source: fetched, failed, given_up.", "source", "outcome"
+)
 HTTP_REQUESTS = _counter(
     "amends_http_requests", "HTTP requests answered, by route template.", "method", "route", "status"
 )

@@ -6,6 +6,7 @@ from services.intake.adapters.cfpb import Cfpb
 from services.intake.adapters.chatwoot import Chatwoot
 from services.intake.adapters.cloudevents import CloudEvents
 from services.intake.adapters.email import Email
+from services.intake.adapters.fetched import Fetched
 from services.intake.adapters.freshdesk import Freshdesk
 from services.intake.adapters.front import Front
 from services.intake.adapters.genesys import Genesys
@@ -43,3 +44,6 @@ ADAPTERS: dict[str, Adapter] = {
         Mapped(),
     )
 }
+
+# Of deliveries that intake makes itself: no source has it.
+INTERNAL: dict[str, Adapter] = {adapter.name: adapter for adapter in (Fetched(),)}

@@ -116,29 +116,33 @@ def _ticket(out: Collected, ticket: dict[str, Any]) -> None:
     text = properties.get("content")
     raw = properties.get("source_type")
     changed = ident(first(properties, "hs_lastmodifieddate", "lastmodifieddate") or ticket.get("updatedAt")) or ""
-    out.contact(
-        Said(
-            record_id=number,
-            event_id=f"ticket:{number}:{changed or out.digest()[:32]}",
-            event_type="ticket",
-            record_url=ticket.get("url"),
-            message_id=number,
-            at=(first(properties, "createdate"), ticket.get("createdAt")),
-            channel=CHANNELS.get(word(raw), "unknown"),
-            channel_raw=raw,
-            customer=customer(
-                ref=first(properties, "hs_primary_contact_id", "associatedcontactid"),
-                emails=(properties.get("email"), properties.get("hs_requester_email")),
-                phones=(properties.get("phone"),),
-            ),
-            subject=properties.get("subject"),
-            text=text,
-            pending="content" not in properties,
-            priority=properties.get("hs_ticket_priority"),
-            issue=properties.get("hs_ticket_category"),
-            unit=properties.get("hubspot_team_id"),
-        )
+    said = Said(
+        record_id=number,
+        event_id=f"ticket:{number}:{changed or out.digest()[:32]}",
+        event_type="ticket",
+        record_url=ticket.get("url"),
+        message_id=number,
+        at=(first(properties, "createdate"), ticket.get("createdAt")),
+        channel=CHANNELS.get(word(raw), "unknown"),
+        channel_raw=raw,
+        customer=customer(
+            ref=first(properties, "hs_primary_contact_id", "associatedcontactid"),
+            emails=(properties.get("email"), properties.get("hs_requester_email")),
+            phones=(properties.get("phone"),),
+        ),
+        subject=properties.get("subject"),
+        text=text,
+        pending="content" not in properties,
+        priority=properties.get("hs_ticket_priority"),
+        issue=properties.get("hs_ticket_category"),
+        unit=properties.get("hubspot_team_id"),
     )
+    if ticket.get("private"):
+        out.set_aside(said, "private note")
+    elif word(ticket.get("direction")) == "outgoing":
+        out.reply(said)
+    else:
+        out.contact(said)
     status = STAGES.get(word(properties.get("hs_pipeline_stage")))
     if status not in (None, "open"):
         said = Said(
