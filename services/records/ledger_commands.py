@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from shared.cli.database import Connection
 
 SERVICE = "records"
-SPREAD = 256  # earlier checkpoints in an export
 WAIT_EVERY_S = 0.2
 
 app = typer.Typer(no_args_is_help=True, help="The ledger: export it, check it, prove what is in it.")
@@ -119,7 +118,7 @@ def verify(
         trusted = keys or [log_folder.read_keys(key)[0] for key in await tree_store.keys(conn)]
         last = await tree_store.last_checkpoint(conn)
         if not keys and last is not None:  # the log of today; there may have been another before
-            trusted = [key for key in trusted if key.name == last.note.partition("\n")[0]]
+            trusted = [key for key in trusted if key.name == last.origin]
         known = _known(checkpoint or [], trusted)
         if isinstance(known, log_folder.Report):
             return known

@@ -47,10 +47,10 @@ async def export(conn: Conn, writer: Writer, tell: Callable[[int, int], None]) -
             if hashes:
                 writer.tile(0, number, hashes)
             tell(min((number + 1) * tiles.WIDTH, last.size), last.size)
-        for row in await conn.fetch(tree_store.SPREAD, last.size, EARLIER):
+        for row in await conn.fetch(tree_store.SPREAD, last.size, EARLIER, last.origin):
             if row["size"] < last.size:
                 writer.earlier(row["size"], row["note"])
-        known = await tree_store.keys(conn)
+        known = [vkey for vkey in await tree_store.keys(conn) if note.read_verifier(vkey).name == last.origin]
         writer.keys(signers[0] if signers else known[0], [key for key in known if key not in signers[:1]])
         writer.finish(last.note)
     return {"size": last.size, "root": checkpoint.encode(last.root)}

@@ -82,7 +82,7 @@ class Publisher:
             signer = self._signer
             if signer is None or integrated < size // 256 * 256:  # another replica is at it
                 return None
-            last = await tree_store.last_checkpoint(conn)
+            last = await tree_store.last_checkpoint(conn, signer.origin)
             if last is not None:
                 metrics.LEDGER_SIGNED.labels(SERVICE).set(last.size)
             if last is not None and _covers(last, size, signer):
@@ -115,7 +115,7 @@ class Publisher:
         event = CheckpointSigned(origin=head.origin, size=head.size, root=checkpoint.encode(head.root), checkpoint=text)
 
         async def published(conn: Connection) -> bool:
-            last = await tree_store.last_checkpoint(conn)
+            last = await tree_store.last_checkpoint(conn, signer.origin)
             return last is not None and (last.size > head.size or _covers(last, head.size, signer))
 
         async def take(conn: Connection) -> Inputs:

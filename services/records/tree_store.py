@@ -43,13 +43,17 @@ select case when need.level = 0
     end
 from unnest($1::integer[], $2::bigint[], $3::bigint[]) with ordinality as need (level, first, count, place) order by place
 """
-LAST_CHECKPOINT = "select size, root, note from ledger_checkpoint order by number desc limit 1"
+# A checkpoint's first line names its log: after a restored backup there may be a second one (docs/how-to/operate.md).
+LAST_CHECKPOINT = """
+select size, root, note from ledger_checkpoint where $1::text is null or starts_with(note, $1 || E'\\n')
+order by number desc limit 1
+"""
 CHECKPOINTS = "select size, root, note, signed_at from ledger_checkpoint order by size, number"
 # So many at most, spread evenly, and always the last.
 SPREAD = """
 select size, note from (
     select size, note, row_number() over (order by size desc, number desc) as place, count(*) over () as total
-    from ledger_checkpoint where size <= $1
+    from ledger_checkpoint where size <= $1 and starts_with(note, $3 || E'\\n')
 ) as counted where (place - 1) % greatest(1, total / $2) = 0 order by size
 """
 ADD_CHECKPOINT = "insert into ledger_checkpoint (size, root, note) values ($1, $2, $3)"
@@ -73,6 +77,11 @@ class Stored(NamedTuple):
     size: int
     root: bytes
     note: str
+
+    @property
+    def origin(self) -> str:
+        """The name of its log."""
+        return self.note.partition("\n")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +176,9 @@ async def head(conn: Conn, origin: str, leaves: int) -> Head:
     return Head(origin, leaves, hashes[0] if leaves else merkle.EMPTY_ROOT)
 
 
-async def last_checkpoint(conn: Conn) -> Stored | None:
-    """The checkpoint that was published last."""
-    row = await conn.fetchrow(LAST_CHECKPOINT)
+async def last_checkpoint(conn: Conn, origin: str | None = None) -> Stored | None:
+    """The checkpoint that was published last, of the log `origin` or of any."""
+    row = await conn.fetchrow(LAST_CHECKPOINT, origin)
     return None if row is None else Stored(*row)
 
 

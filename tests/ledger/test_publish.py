@@ -88,6 +88,33 @@ async def test_an_old_backup_is_refused_and_so_is_what_grows_from_it(ledger: Led
     assert await tree_store.last_checkpoint(ledger.conn) is None
 
 
+async def test_after_a_loss_for_good_a_new_log_begins(ledger: Ledger) -> None:
+    """docs/how-to/operate.md, 'When the ledger went back': another name, another key, all that is there."""
+    from services.records import ledger_audit, log_export
+    from services.records.payloads import CaseKeys
+    from tests.ledger.database import MASTER_KEYS
+
+    await ledger.append(300)
+    lost = await ledger.publish()
+    old = ledger.signer().verifiers[0]
+    async with ledger.as_owner() as conn:
+        for table in ("ledger_leaf", "ledger_payload"):
+            await conn.execute(f"delete from {table} where idx >= 200")
+        await conn.execute("update ledger_head set size = 200")
+        await conn.execute("delete from ledger_tile")
+    ledger.key_file = ledger.folder / "second.key"
+    ledger.signer(ORIGIN + "-2")
+    assert (await ledger.publish()).size == 200
+    await ledger.append(150)
+    assert (await ledger.publish()).size == 350
+    assert (await ledger.verify()).valid
+    await log_export.export(ledger.conn, log_folder.Writer(ledger.folder / "log"), lambda done, size: None)
+    assert log_folder.audit(ledger.folder / "log", ledger.keys).valid
+    assert not log_folder.audit(ledger.folder / "log", ledger.keys, [lost]).valid, "it does not hide what was lost"
+    case_keys = CaseKeys(MASTER_KEYS)
+    assert not (await ledger_audit.audit(ledger.conn, [old], case_keys=case_keys)).valid, "and the old log has a hole"
+
+
 async def test_a_damaged_ledger_is_not_integrated_or_signed(ledger: Ledger) -> None:
     await ledger.append(300)
     async with ledger.as_owner() as conn:
