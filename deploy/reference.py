@@ -81,6 +81,7 @@ class _Secret(str):
 
 def settings_page() -> str:
     """The text of docs/reference/settings.md."""
+    from services.escalation.settings import EscalationSettings
     from services.followup.settings import FollowUpSettings
     from shared.config import KafkaSettings, RecordsSettings, ServiceSettings, SmtpSettings
     from shared.delivery.settings import DeliverySettings
@@ -89,6 +90,7 @@ def settings_page() -> str:
         ("Service", ServiceSettings),
         ("Kafka", KafkaSettings),
         ("Delivery", DeliverySettings),
+        ("Escalation", EscalationSettings),
         ("Follow-up", FollowUpSettings),
         ("SMTP", SmtpSettings),
         ("Records", RecordsSettings),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 
 from prometheus_client import Counter
 
 from services.escalation import domain
+from services.escalation.directory import Directory
 from services.escalation.domain import Book, EscalationState
 from shared.contracts.codec import read_data
 from shared.contracts.decision import Decision, Refused
@@ -38,8 +39,9 @@ def _missed(clock: str, regime: str) -> Counter:
 class Handlers:
     """What escalation does with events, commands and timers. `saves` is set by app.py: it needs `decide` of this object."""
 
-    def __init__(self, policies: Policies) -> None:
+    def __init__(self, policies: Policies, directory: Callable[[], Directory] | None = None) -> None:
         self._policies = policies
+        self._directory = directory
         self.saves: Saves[EscalationState]
 
     async def handle_batch(self, records: Sequence[Event | Undecodable]) -> None:
@@ -60,7 +62,11 @@ class Handlers:
 
     def book(self, at: datetime, now: datetime) -> Book:
         """The policies for something that happened `at` and is decided `now`."""
-        return Book(self._policies.in_force(at, now), self._policies.packs(at, now))
+        own, packs = self._policies.in_force(at, now), self._policies.packs(at, now)
+        if self._directory is None:
+            return Book(own, packs)
+        directory = self._directory()
+        return Book(own, packs, directory.top_tier, directory.desks)
 
 
 def _counted(decision: Decision[EscalationState]) -> Decision[EscalationState]:

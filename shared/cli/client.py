@@ -62,6 +62,10 @@ class Client:
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         return self._call("POST", path, body, sent)
 
+    def put(self, path: str, body: bytes, *, content_type: str) -> Any:
+        """The JSON that PUT `path` answers."""
+        return self._call("PUT", path, body, {"content-type": content_type})
+
     def _call(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Any:
         import httpx2
 

@@ -97,7 +97,10 @@ def test_the_key_of_the_local_stack_is_sent_nowhere_else(tmp_path: Path, capsys:
     assert "an API key is needed for http://127.0.0.1:2" in capsys.readouterr().err
 
 
-GROUPS = ("sources", "intake", "keys", "topics", "dead-letters", "clock", "clocks", "explain", "records", "records witness", "intake map")
+GROUPS = (
+    "sources", "intake", "intake map", "draft", "keys", "topics", "dead-letters", "clock", "clocks", "explain", "directory",
+    "records", "records witness",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("command", [[], *(group.split() for group in GROUPS)])

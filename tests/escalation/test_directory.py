@@ -1,0 +1,160 @@
+"""The directory: what is refused and where, and where a complaint goes when a team or a person is not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy import cli
+from services.escalation import directory_api
+from services.escalation.directory import Directory, DirectoryRefused, read_directory
+from services.escalation.directory_source import DirectorySource
+from shared.http.app import make_app
+from shared.http.keys import Authenticator, mint
+from shared.postgres.migrate import migrate
+from shared.postgres.pool import Pool, make_pool
+from shared.telemetry.health import Progress
+from tests.http.conftest import serving
+
+TEXT = """\
+tiers: [front line, supervisor, manager]
+fallback: managers
+teams:
+  - {id: front-line, tier: 1, members: [anna, ben, gone], skills: [delivery], authority: {goodwill_payment: 20 GBP}}
+  - {id: billing, tier: 1, skills: [billing]}
+  - {id: managers, tier: 3}
+  - {id: legal, tier: 3, desk: legal}
+members:
+  - {id: anna, name: Anna, email: anna@example.com, authority: {goodwill_payment: 50 GBP, discount: 10 GBP}}
+  - {id: ben, away: ["2026-12-24/2026-12-31"]}
+  - {id: cleo}
+"""
+NOW = datetime(2026, 12, 24, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def directory() -> Directory:
+    return read_directory(TEXT, origin="test")[0]
+
+
+def test_a_complaint_goes_to_its_tier_its_skill_its_desk_or_the_next_one_up(directory: Directory) -> None:
+    assert directory.route(1).team.id == "front-line"
+    assert directory.route(1, skills=["billing"]).team.id == "billing"
+    assert (directory.route(1, ["legal"]).team.id, directory.route(1, ["legal"]).warning) == ("legal", None)
+    nobody = directory.route(2)
+    assert (nobody.team.id, nobody.warning) == ("managers", "no team is at tier 2")
+    unknown = directory.route(1, ["safety"])
+    assert (unknown.team.id, unknown.warning) == ("front-line", "there is no safety desk")
+    assert directory.route(9).team.id == "managers"
+
+
+def test_a_team_or_a_member_that_is_gone_has_a_defined_substitute_and_a_warning(directory: Directory) -> None:
+    gone = directory.team("north", tier=1)
+    assert gone.team.id == "front-line"
+    assert gone.warning == "the team 'north' is not in the directory (any more); front-line takes it"
+    team = directory.teams["front-line"]
+    assert directory.member("anna", team, NOW)[0] is not None
+    for name, why in (("gone", "not in the directory"), ("cleo", "not in front-line"), ("ben", "away")):
+        member, warning = directory.member(name, team, NOW)
+        assert member is None
+        assert why in (warning or "")
+    assert [each.id for each in directory.at_work(team, NOW)] == ["anna"]
+    anna = directory.members["anna"]
+    assert directory.authority(team, anna) == {"goodwill_payment": "50 GBP", "discount": "10 GBP"}
+    assert directory.authority(team) == {"goodwill_payment": "20 GBP"}
+
+
+def test_what_is_odd_is_a_warning() -> None:
+    warnings = read_directory(TEXT, origin="test")[1]
+    assert any("'gone'" in each for each in warnings)
+    assert any("no team is at tier 2 (supervisor)" in each for each in warnings)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("fallback: managers", "fallback: manager", "test:2:1: there is no team 'manager'; did you mean 'managers'?"),
+        ("id: billing, tier: 1", "id: billing, tier: 4", "billing is at tier 4, but only 3 have names"),
+        ("id: billing", "id: managers", "two teams are called 'managers'"),
+        ("20 GBP", "20", "authority"),
+        ("20 GBP", "twenty pounds", "goodwill_payment: 'twenty pounds' is not an amount of money"),
+        ("2026-12-24/2026-12-31", "christmas", "'christmas' is no time away"),
+        ("skills: [billing]", "skils: [billing]", "unknown key 'skils'"),
+        ("skills: [billing]", "hours: uk-busines-hours/2026a", "hours of billing: 'uk-busines-hours/2026a' is neither"),
+        ("tiers: [front line, supervisor, manager]\n", "", "'tiers' is missing"),
+        ("teams:", "teams: [", "test:"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(old: str, new: str, said: str) -> None:
+    assert old in TEXT
+    with pytest.raises(DirectoryRefused) as refused:
+        read_directory(TEXT.replace(old, new, 1), origin="test")
+    assert said in str(refused.value)
+
+
+def test_check_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(TEXT)
+    bad.write_text(TEXT.replace("fallback: managers", "fallback: nobody"))
+    assert cli.run(["directory", "check", str(good), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["valid"] is True
+    assert cli.run(["directory", "check", str(bad)]) == 1
+    assert "bad.yaml:2:1: there is no team 'nobody'" in capsys.readouterr().err
+    assert cli.run(["directory", "check", str(tmp_path / "none.yaml")]) == 2
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    await migrate(database, "escalation")
+    made = await make_pool(database, service="escalation")
+    yield made
+    await made.close()
+
+
+async def test_a_new_file_is_read_and_a_bad_one_changes_nothing(pool: Pool, tmp_path: Path) -> None:
+    file = tmp_path / "directory.yaml"
+    file.write_text(TEXT)
+    source = DirectorySource(pool=pool, file=file, progress=Progress())
+    assert source.current.top_tier == 3, "before the file is read, the packaged example"
+    await source.refresh()
+    assert "billing" in source.current.teams
+    file.write_text(TEXT.replace("fallback: managers", "fallback: nobody"))
+    await source.refresh()
+    assert "billing" in source.current.teams
+    assert "cannot be used" in source.warnings[0]
+    file.write_text(TEXT.replace("id: billing", "id: money"))
+    await source.refresh()
+    assert "money" in source.current.teams
+    file.unlink()
+    await source.refresh()
+    assert "money" in source.current.teams
+
+
+async def test_over_http_it_is_checked_stored_and_known_to_every_replica(pool: Pool) -> None:
+    one, two = (DirectorySource(pool=pool, file=None, progress=Progress()) for _ in range(2))
+    key, record = mint("operator", ("cases:read", "ops"))
+    app = make_app("Test", service="escalation", progress=Progress())
+    app.include_router(directory_api.routes(one, Authenticator(_only(record), refresh_s=10.0)))
+    headers = {"authorization": f"Bearer {key}"}
+    async with serving(app) as client:
+        refused = await client.put("/v1/directory", headers=headers, content=b"tiers: []")
+        assert refused.status_code == 422
+        stored = await client.put("/v1/directory", headers=headers, content=TEXT.encode())
+        assert (stored.status_code, stored.json()["teams"]) == (200, 4)
+        shown = (await client.get("/v1/directory", headers=headers)).json()
+        assert shown["desks"] == ["legal"]
+        assert "anna@example.com" not in json.dumps(shown)
+    await two.refresh()
+    assert two.current == one.current
+
+
+def _only(record: Any) -> Any:
+    async def load() -> list[Any]:
+        return [record]
+
+    return load
