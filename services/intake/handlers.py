@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 
-from services.intake import domain, fetching, reading, sealing, store
+from services.intake import domain, fetching, reading, sealing, store, threads
 from services.intake.accept import Acceptance, Answer
 from services.intake.adapters import ADAPTERS, INTERNAL
 from services.intake.adapters.email import SAME_ID
@@ -30,6 +30,7 @@ from services.intake.submissions import (
     Item,
     Rejected,
     Rejection,
+    ReplySubmission,
     SetAside,
     Submission,
     Unread,
@@ -38,6 +39,7 @@ from services.intake.submissions import (
     kind_of,
     unread,
 )
+from services.intake.threads import Joining, Threaded, threaded
 from shared.contracts import ids
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
@@ -70,6 +72,7 @@ class Normal:
     submission: Submission
     delivery: Delivery
     item: int
+    place: Threaded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +252,7 @@ class Handlers:
             if len(stored.pending) > 1:
                 await conn.execute(store.INSERT_INBOX, [stored.delivery.id], [len(stored.pending) - 1])
             number, complaint_id = min(stored.pending.items())
-            return [self._input(stored, number, complaint_id, items)]
+            return await self._joined(conn, [self._input(stored, number, complaint_id, items)])
         return []
 
     async def _take(self, conn: Connection) -> Inputs:
@@ -266,7 +269,20 @@ class Handlers:
         for stored, items in [*remembered.values(), *[(s, await self._read_stored(conn, s)) for s in loaded]]:
             for number, complaint_id in sorted(stored.pending.items()):
                 inputs.append(self._input(stored, number, complaint_id, items))
-        return inputs
+        return await self._joined(conn, inputs)
+
+    async def _joined(self, conn: Connection, inputs: list[Input]) -> list[Input]:
+        """With the complaints that messages join because they answer one of theirs."""
+        places = [item.body.place for item in inputs if isinstance(item.body, Normal) and item.body.place is not None]
+        if not places:
+            return inputs
+        joining = await Joining.of(conn, places)
+        joined = []
+        for item in inputs:
+            place = item.body.place if isinstance(item.body, Normal) else None
+            subject = item.subject if place is None else joining.join(place, item.subject)
+            joined.append(item._replace(subject=subject, correlation_id=str(subject)) if place is not None else item)
+        return joined
 
     async def _read_stored(self, conn: Connection, stored: Stored) -> Sequence[Item] | Unread:
         """The items of a stored delivery, as its adapter and its source's settings read them now.
@@ -288,7 +304,10 @@ class Handlers:
         subject = complaint_id
         if not isinstance(items, Unread) and 0 <= number < len(items):
             submission = keep(items[number], delivery, number, stored.adapter)
-            body = Normal(submission, delivery, number)
+            place = None
+            if isinstance(submission, ContactSubmission | ReplySubmission):
+                place = threaded(self._id_key, submission.contact)
+            body = Normal(submission, delivery, number, place)
             if isinstance(submission, SetAside | Rejected):
                 subject = ids.submission_id(self._id_key, delivery.source, submission.identity.event_id)
         return Input(
@@ -320,12 +339,17 @@ class Handlers:
         """In the transaction of the save: what became of each submission."""
         outcomes: list[tuple[UUID, int, str, str | None]] = []
         missing: list[fetching.Wanted] = []
+        placed: list[tuple[Threaded, UUID]] = []
+        moved: list[tuple[UUID, int, UUID]] = []
         for item, decision in work.handled:
             if item.event is not None:
                 continue
             normal: Normal = item.body
             outcome = OUTCOMES[decision.events[0].TYPE]
             outcomes.append((normal.delivery.id, normal.item, outcome, None))
+            if normal.place is not None and not item.erased and outcome in ("complaint", "contact", "reply"):
+                placed.append((normal.place, item.subject))
+                moved.append((normal.delivery.id, normal.item, item.subject))
             if outcome in ("complaint", "contact"):
                 missing += self._missing_text(normal, item)
             metrics.SUBMISSIONS.labels(SERVICE, normal.delivery.source, outcome).inc()
@@ -333,6 +357,9 @@ class Handlers:
             delivery_id, _, number = dead.reference.partition("/")
             outcomes.append((UUID(delivery_id), int(number), "dead_letter", dead.reason))
         await store.settle(conn, outcomes)
+        if placed:
+            await store.move(conn, moved)
+            await threads.keep(conn, placed)
         await fetching.note(conn, missing)
         if gone := {subject for subject, row in work.rows.items() if row.erased}:
             await sealing.erase(conn, gone)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from services.intake import threads
 from shared.postgres.pool import Connection
 from shared.vault import KeyStore, new_key, open_sealed, seal
 
@@ -73,3 +74,4 @@ async def erase(conn: Connection, complaints: Iterable[UUID]) -> None:
     await conn.execute(MARK, erased)
     await conn.execute(DESTROY, erased)
     await conn.execute(FORGET, erased)
+    await threads.forget(conn, erased)

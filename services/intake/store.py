@@ -55,6 +55,12 @@ update submission set outcome = new.outcome, reason = new.reason
 from unnest($1::uuid[], $2::int[], $3::text[], $4::text[]) as new (delivery_id, item, outcome, reason)
 where submission.delivery_id = new.delivery_id and submission.item = new.item
 """
+# A message that answers another may belong to another complaint than its record says.
+MOVE = """
+update submission set complaint_id = new.complaint_id
+from unnest($1::uuid[], $2::int[], $3::uuid[]) as new (delivery_id, item, complaint_id)
+where submission.delivery_id = new.delivery_id and submission.item = new.item and submission.complaint_id <> new.complaint_id
+"""
 REQUEUE = """
 with again as (
     update submission set outcome = null, reason = null where delivery_id = $1 and item = $2 and outcome = 'dead_letter' returning 1
@@ -184,6 +190,11 @@ async def settle(conn: Connection, outcomes: Sequence[tuple[UUID, int, str, str 
     """Record what became of submissions: (delivery, item, outcome, reason)."""
     if outcomes:
         await conn.execute(SETTLE, *(list(column) for column in zip(*outcomes, strict=True)))
+
+
+async def move(conn: Connection, moved: Sequence[tuple[UUID, int, UUID]]) -> None:
+    """Record to which complaints submissions went: (delivery, item, complaint)."""
+    await conn.execute(MOVE, *(list(column) for column in zip(*moved, strict=True)))
 
 
 async def submission_counts(conn: Connection) -> dict[str, Any]:

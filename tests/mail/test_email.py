@@ -202,7 +202,7 @@ def test_what_the_organisation_sends_is_a_reply(sender: str) -> None:
     item = read(mail(From=sender, To="ada@example.org", References="<m1@example.org>"), OWN)
     assert isinstance(item, ReplySubmission)
     assert (item.contact.author_kind, item.contact.customer.emails) == ("agent", ("ada@example.org",))
-    assert item.identity.record_id == "<m1@example.org>"
+    assert item.contact.source.record_id == "<m1@example.org>"
 
 
 def test_a_copy_of_what_a_mailbox_sent_is_a_reply_without_being_told() -> None:

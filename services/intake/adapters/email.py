@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -141,9 +142,11 @@ def _read(delivery: Delivery, mail: Part) -> Item:
     by_us = bool(senders) and (own.known(senders[0].email) or own.copied(senders[0].email, headers))
     if by_us and any(not own.sent(a.email) for a in answers):  # a form on our own site, filled in by a customer
         senders, by_us = [], False
-    contact = _contact(
-        delivery, mail, identity, source, thread, _customer(headers, senders, answers, own, by_us), by_us
-    )
+    customer = _customer(headers, senders, answers, own, by_us)
+    contact = _contact(delivery, mail, identity, source, thread, customer, by_us)
+    # A conversation belongs to a customer: others who answer the same mail have complaints of their own.
+    person = customer.emails[0].lower() if customer.emails else ""
+    identity = replace(identity, record_id=bounded(f"{identity.record_id} {person}") if person else identity.record_id)
     return ReplySubmission(identity, contact) if by_us else ContactSubmission(identity, contact)
 
 
