@@ -37,6 +37,13 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         yield ""
     if "policy" in results:
         yield from _policy(results["policy"])
+    if "reload" in results:
+        found = results["reload"]
+        yield f"escalation's policy with {found['rules']} rules more, a new version in force every 2 s (effect to stay below 50 ms)"
+        calm, with_, count = found["calm_p99_ms"], found["reloading_p99_ms"], found["reloads"]
+        rate = found["complaints_s"]
+        yield f"  p99 to the ledger at {rate:.0f}/s: {calm:.1f} ms, with {count} reloads {with_:.1f} ms: {found['effect_ms']:+.1f} ms"
+        yield ""
     for service, text in results.get("profile", {}).items():
         yield f"profile of {service}"
         yield text

@@ -9,12 +9,14 @@ the event's time was known. A process that cannot reach the topics goes on with 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import secrets
 import socket
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from importlib import metadata
 
@@ -184,7 +186,8 @@ class Replica:
         for key in wanted:
             published = self._records.versions.get(f"{key[0]}/{key[1]}")
             if published is not None and published.digest == key[2] and key not in self._compiled:
-                self._compiled[key] = await asyncio.to_thread(self._compile, published)
+                with _yielding():
+                    self._compiled[key] = await asyncio.to_thread(self._compile, published)
         runnable = {key: policy for key, policy in self._compiled.items() if isinstance(policy, Policy)}
         self._line = line(self._packaged, runnable, activations, self._shadows.notice)
         metrics.POLICY_REJECTED.labels(self._service).set(len(self._compiled) - len(runnable))
@@ -247,6 +250,17 @@ class Replica:
             loaded={f"{p.id}/{p.version}": p.digest for p in self._compiled.values() if isinstance(p, Policy)},
             rejected=tuple(p for p in self._compiled.values() if isinstance(p, Rejected)), shadows=self._shadows.figures(),
         )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _yielding() -> Iterator[None]:
+    """A thread that compiles gives way to the event loop after a fraction of a millisecond instead of five."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0002)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def packaged_activation(
