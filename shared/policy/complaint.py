@@ -12,6 +12,9 @@ from shared.contracts.complaints import Contact
 from shared.contracts.escalations import PolicyCitation, Status
 from shared.policy.evaluate import Policy, PolicyResult
 
+# Facts that may be missing: they are there only where they are known.
+_WHERE_KNOWN = ("resolved_at", "remedy", "source", "product", "amount_claimed", "currency")
+
 
 @dataclass(frozen=True, slots=True)
 class ComplaintFacts:
@@ -28,10 +31,20 @@ class ComplaintFacts:
     contact_preference: str = "any"
     vulnerable: bool = False
     remedy: str | None = None
+    support_needs: tuple[str, ...] = ()
+    country: str | None = None
+    source: str | None = None
+    product: str | None = None
+    amount_claimed: float | None = None
+    currency: str | None = None
 
     def after_contact(self, contact: Contact) -> Self:
         """With what a contact of the customer says. A later one can make things more serious, never less."""
-        preference = contact.customer.contact_preference
+        preference, needs, claimed = contact.customer.contact_preference, contact.customer.support_needs, contact.money_claimed
+        if claimed is None:
+            amount, currency = self.amount_claimed, self.currency
+        else:
+            amount, currency = float(claimed.amount), claimed.currency
         return replace(
             self,
             received_at=self.received_at or contact.received_at,
@@ -41,7 +54,13 @@ class ComplaintFacts:
             tags=tuple(dict.fromkeys((*self.tags, *contact.tags))) if self.tags else contact.tags,
             channel=self.channel if self.received_at else contact.channel,
             contact_preference=self.contact_preference if preference == "any" else preference,
-            vulnerable=self.vulnerable or bool(contact.customer.support_needs),
+            vulnerable=self.vulnerable or bool(needs),
+            support_needs=tuple(dict.fromkeys((*self.support_needs, *needs))) if self.support_needs else needs,
+            country=contact.customer.country or self.country,
+            source=self.source or contact.source.instance,
+            product=contact.product or self.product,
+            amount_claimed=amount,
+            currency=currency,
         )
 
     def after_reply(self, at: datetime) -> Self:
@@ -66,10 +85,13 @@ class ComplaintFacts:
             "channel": self.channel,
             "customer": {"vulnerable": self.vulnerable, "history": []},
         }
-        if self.resolved_at is not None:
-            complaint["resolved_at"] = self.resolved_at
-        if self.remedy is not None:
-            complaint["remedy"] = self.remedy
+        for name in _WHERE_KNOWN:
+            if (value := getattr(self, name)) is not None:
+                complaint[name] = value
+        if self.support_needs:
+            complaint["customer"]["support_needs"] = list(self.support_needs)
+        if self.country is not None:
+            complaint["customer"]["country"] = self.country
         return {"as_of": time, "complaint": complaint}
 
 
