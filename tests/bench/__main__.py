@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from deploy.local.processes import Interrupted, StartFailed, interrupts
-from tests.bench import hops, large, ledger, reload, sampler, whole_way
+from tests.bench import hops, large, ledger, reload, sampler, webhooks, whole_way
 from tests.bench.bed import SERVICES, servers, tell
 from tests.bench.parts import parts
 from tests.bench.policies import policies
@@ -21,7 +21,7 @@ from tests.harness.cluster import Cluster
 
 QUICK_S = 6.0
 PROBE_S, SHORT_PROBE_S = 6.0, 3.0
-PARTS = ("limit", "hops", "whole_way", "rss", "parts", "policy", "reload", "ledger", "large")
+PARTS = ("limit", "hops", "whole_way", "rss", "parts", "adapters", "hooks", "policy", "reload", "ledger", "large")
 DEFAULT = PARTS[:-1]
 EXAMPLES = """\
 parts:
@@ -29,6 +29,8 @@ parts:
   hops       each service alone, its inputs there already: transactions and sending included
   whole_way  all four services: the rate from HTTP to ledger that lasts, and the time that one complaint takes
   rss        resident memory of the services after that (alone: after a short load)
+  adapters   reading what each system sends: CPU per complaint, without Kafka and PostgreSQL
+  hooks      signed webhooks against one process of intake: how many a second, and the latency at half of that
   parts      steps inside a process, without Kafka and PostgreSQL
   policy     decisions beside the same rules as plain Python functions, and a backtest
   reload     latency to the ledger while a new version of the policy, with 50 rules more, comes into force every 2 s
@@ -98,7 +100,10 @@ async def measure(given: argparse.Namespace, folder: Path, results: dict[str, An
     if "policy" in wanted:
         tell("policy: decisions by 5, 50 and 500 rules, and a backtest")
         results["policy"] = policies(decisions=50_000 if given.quick else 300_000)
-    if wanted <= {"parts", "policy"}:
+    if "adapters" in wanted:
+        tell("adapters: reading what each system sends")
+        results["adapters"] = webhooks.adapters()
+    if wanted <= {"parts", "policy", "adapters"}:
         return
     with servers() as cluster:
         if not given.profile and wanted & {"limit", "hops"}:
@@ -121,6 +126,8 @@ async def measure(given: argparse.Namespace, folder: Path, results: dict[str, An
                 results["whole_way"] = ways
             if not given.profile:
                 results["rss_mb"] = {service: max(size[service] for size in sizes) for service in SERVICES}
+        if "hooks" in wanted:
+            results["hooks"] = await webhooks.hooks(cluster, folder, seconds=given.seconds / 2)
         if "reload" in wanted:
             results["reload"] = await reload.reload(cluster, folder, seconds=max(10.0, given.seconds / 2))
         if "ledger" in wanted:

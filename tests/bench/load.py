@@ -7,6 +7,8 @@ bytes joined from parts that are ready, the answer searched for what must be in 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import os
 import random
 import re
@@ -39,6 +41,7 @@ class Plan:
     seconds: float
     file: str
     random_gaps: bool = False
+    hook: str = ""  # the name of a Zendesk source: signed webhooks to it instead, `key` is its secret
 
     def json(self) -> str:
         return orjson.dumps(asdict(self)).decode()
@@ -54,6 +57,12 @@ class Load:
             f"POST /v1/complaints HTTP/1.1\r\nHost: 127.0.0.1:{plan.port}\r\nAuthorization: Bearer {plan.key}\r\n"
             "Content-Type: application/json\r\nContent-Length: "
         ).encode()
+        self.yes = _ACCEPTED
+        if plan.hook:
+            self.yes = b'"stored"'
+            self.head = (
+                f"POST /v1/hooks/{plan.hook} HTTP/1.1\r\nHost: 127.0.0.1:{plan.port}\r\nContent-Type: application/json\r\n"
+            ).encode()
         # One clock with PostgreSQL's, but without the steps that it may make meanwhile.
         self.offset = time.time() - time.monotonic()
         self.number = 0
@@ -121,15 +130,50 @@ class Load:
             return
         number, size = self.number, self.plan.per_request
         self.number += size
-        body = self.samples.item(number) if size == 1 else self.samples.items(number, size)
+        if self.plan.hook:
+            request = self._webhook(number)
+        else:
+            body = self.samples.item(number) if size == 1 else self.samples.items(number, size)
+            request = b"%s%d\r\n\r\n%s" % (self.head, len(body), body)
         self.running += 1
-        self.idle.popleft().post(number, due, b"%s%d\r\n\r\n%s" % (self.head, len(body), body))
+        self.idle.popleft().post(number, due, request)
+
+    def _webhook(self, number: int) -> bytes:
+        """A ticket as Zendesk sends and signs it."""
+        detail = {
+            "id": str(number),
+            "description": orjson.loads(self.samples.item(number))["text"],
+            "subject": "About my order",
+            "requester_id": str(number),
+            "priority": "NORMAL",
+            "status": "NEW",
+            "is_public": True,
+            "tags": ["bench"],
+            "created_at": "2026-03-02T09:30:00Z",
+            "via": {"channel": "email"},
+        }
+        event = {
+            "type": "zen:event-type:ticket.created",
+            "account_id": 7,
+            "id": f"{self.plan.prefix}-{number}",
+            "time": "2026-03-02T09:30:00Z",
+            "subject": f"zen:ticket:{self.plan.prefix}{number}",
+            "zendesk_event_version": "2022-11-06",
+            "detail": detail,
+            "event": {},
+        }
+        body = orjson.dumps(event)
+        signed_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()).encode()
+        signature = base64.b64encode(hmac.digest(self.plan.key.encode(), signed_at + body, "sha256"))
+        return b"%sX-Zendesk-Webhook-Signature: %s\r\nX-Zendesk-Webhook-Signature-Timestamp: %s\r\nContent-Length: %d\r\n\r\n%s" % (
+            self.head, signature, signed_at, len(body), body,
+        )  # fmt: skip
 
     def answered(self, connection: Connection, status: bytes, body: bytes) -> None:
         self.running -= 1
         self.idle.append(connection)
         now = self.clock()
-        if status == b"202" and body.count(_ACCEPTED) == self.plan.per_request:
+        if status == b"202" and body.count(self.yes) == self.plan.per_request:
             self.done.append((connection.number, connection.due, now))
         else:
             self.refused[status.decode()] += 1

@@ -96,14 +96,15 @@ def objects(value: Any) -> list[dict[str, Any]]:
 
 def short(value: Any, most: int = MAX_SHORT) -> str | None:
     """Text or a number as one line of at most `most` characters; None for nothing."""
-    if isinstance(value, bool) or value is None:
+    if value is None:
         return None
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        value = int(value)
-    if not isinstance(value, str | int | float):
-        return None
-    text = clean(str(value)).replace("\n", " ").replace("\t", " ").strip()[:most].rstrip()
-    return text or None
+    if not isinstance(value, str):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        value = str(int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value)
+    if not (value.isascii() and value.isprintable()):
+        value = clean(value).replace("\n", " ").replace("\t", " ")
+    return value.strip()[:most].rstrip() or None
 
 
 def ident(value: Any) -> str | None:
