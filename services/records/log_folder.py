@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,8 @@ def audit(folder: Path, keys: Sequence[note.Verifier], known: Sequence[Head] = (
         return refused("there is no checkpoint in the folder")
     except UnicodeDecodeError:
         return refused("the checkpoint is no text")
+    except OSError as error:
+        return refused(f"the checkpoint cannot be read: {error.strerror}")
     try:
         head, _ = checkpoint.open_trusted(text, keys)
     except note.BadNote as error:
@@ -170,8 +173,10 @@ class _Files:
         return min(wider) if wider else max(there, default=None)
 
     def _read(self, level: int | str, number: int, width: int, most: int) -> bytes:
-        with (self._folder / tiles.path(level, number, width)).open("rb") as file:
+        """What is in a file, at most a byte more than may be; what cannot be read is missing."""
+        with contextlib.suppress(OSError), (self._folder / tiles.path(level, number, width)).open("rb") as file:
             return file.read(most + 1)
+        return b""
 
 
 def _has_width(level: int | str, data: bytes, width: int) -> bool:
@@ -196,8 +201,8 @@ def _earlier(folder: Path, keys: Sequence[note.Verifier], head: Head) -> tuple[l
             if not note.trusted(signed, [key for key in keys if key.name == each.origin]):
                 unknown += 1
                 continue
-        except (UnicodeDecodeError, note.BadNote) as error:
-            return [], [], f"{EARLIER}/{path.name}: {error if isinstance(error, note.BadNote) else 'it is no text'}"
+        except (UnicodeDecodeError, OSError, note.BadNote) as error:
+            return [], [], f"{EARLIER}/{path.name}: {error if isinstance(error, note.BadNote) else 'it cannot be read'}"
         found.append(each)
     notes = [f"{unknown} earlier checkpoints are signed by keys that were not given"] if unknown else []
     return found, notes, ""
@@ -211,7 +216,7 @@ def _foreign_key(folder: Path, text: str) -> str:
             return ""
     except FileNotFoundError:
         return ""
-    except (note.BadNote, UnicodeDecodeError):
+    except (note.BadNote, UnicodeDecodeError, OSError):
         pass
     return f"{VKEY} in the folder is not the key that signed the checkpoint"
 

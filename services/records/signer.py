@@ -93,14 +93,20 @@ class Signer:
         return head
 
     def _remember(self, text: str) -> None:
-        self._memory.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(self._memory, text)
+        try:
+            write_durably(self._memory, text)
+        except OSError as error:
+            raise SigningRefused(f"the signer cannot remember: {self._memory} cannot be written ({error.strerror})") from None
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Two signers on one memory take turns."""
-        self._memory.parent.mkdir(parents=True, exist_ok=True)
-        with self._memory.with_name(self._memory.name + ".lock").open("a") as lock:
+        try:
+            self._memory.parent.mkdir(parents=True, exist_ok=True)
+            lock = self._memory.with_name(self._memory.name + ".lock").open("a")
+        except OSError as error:
+            raise SigningRefused(f"the signer cannot remember: {self._memory} cannot be written ({error.strerror})") from None
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

@@ -143,6 +143,19 @@ def test_a_second_start_goes_on_with_the_data_and_its_commands_work(
         ("records", "intake"), ("records", "escalation"), ("records", "followup"),
     }  # fmt: skip
 
+    # The ledger is signed, and can be checked and proved without the services.
+    log, trusted = str(tmp_path / "log"), str(tmp_path / "log/log.vkey")
+    assert amends("records", "export-log", log)[0] == 0
+    code, text = amends("records", "verify", "--from", log, "--public-key", trusted, "--json")
+    assert (code, json.loads(text)["valid"]) == (0, True)
+    assert json.loads(text)["size"] == sum(json.loads(amends("reconcile", "--json")[1])["ledger"].values())
+    assert amends("records", "verify", "--public-key", trusted)[0] == 0
+    event_id = json.loads(amends("timeline", complaint, "--json")[1])["timeline"][0]["id"]
+    proof = str(tmp_path / "x.tlog-proof")
+    assert amends("records", "prove", event_id, "-o", proof)[0] == 0
+    assert amends("records", "check-proof", proof, "--payload", proof + ".payload", "--public-key", trusted)[0] == 0
+    assert amends("records", "check-proof", proof, "--payload", proof, "--public-key", trusted)[0] == 1
+
     # A source's key works within a second or so, is shown once, and does not work after it was disabled.
     code, key = amends("sources", "add", "shop-till")
     assert code == 0
