@@ -156,7 +156,10 @@ class RecordsSettings(BaseSettings):
         None, description="Witnesses that cosign each checkpoint: a line each with URL and public key."
     )
     checkpoint_every_s: float = Field(
-        1.0, gt=0, description="How often a checkpoint is signed when there are new records (seconds)."
+        10.0,
+        gt=0,
+        description="How often a checkpoint is signed when there are new records (seconds). Every one is kept for ever, so "
+        "this is between how soon a record is provable and how many there are.",
     )
 
 

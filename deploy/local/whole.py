@@ -107,7 +107,7 @@ class LocalAmends:
         passed_on.setdefault("AMENDS_FOLLOWUP_PUBLIC_URL", self.noted["urls"]["followup"])
         if self._simulated:
             passed_on["AMENDS_SIMULATED_CLOCK"] = str(simulate.file_of(self.data))
-        passed_on["AMENDS_RECORDS_SIGNING_KEY_FILE"] = str(self._signing_key())
+        passed_on |= {"AMENDS_RECORDS_SIGNING_KEY_FILE": str(self._signing_key()), "AMENDS_RECORDS_CHECKPOINT_EVERY_S": "1"}
         environment = self._deployment().environment(**passed_on)
         for service in SERVICES:
             port = urlsplit(self.noted["urls"][service]).port or 0

@@ -42,7 +42,7 @@ Checkpoints = Annotated[
 @app.command("export-log", epilog="Example: amends records export-log /tmp/log")
 def export_log(
     folder: Folder,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for a checkpoint that covers what is recorded now.")] = 5.0,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for a checkpoint that covers what is recorded now.")] = 15.0,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -136,7 +136,7 @@ def prove(
     payload: Annotated[
         Path | None, typer.Option(help="Where the recorded bytes go; default: beside the proof, with .payload.", show_default=False)
     ] = None,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for a checkpoint that covers the event.")] = 15.0,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for a checkpoint that covers the event.")] = 30.0,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:

@@ -50,7 +50,7 @@ def sign(
     state: Annotated[
         Path | None, typer.Option(help="What the signer remembers; default: beside the key.", show_default=False)
     ] = None,
-    every: Annotated[float, typer.Option(min=0.05, help="Seconds between checkpoints while there is something new.")] = 1.0,
+    every: Annotated[float, typer.Option(min=0.05, help="Seconds between checkpoints while there is something new.")] = 10.0,
     once: Annotated[bool, typer.Option("--once", help="Sign what is there now, and end.")] = False,
     adopt: Annotated[
         Path | None,
