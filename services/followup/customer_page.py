@@ -37,9 +37,7 @@ HEADERS = {
     "content-security-policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",
     "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
     "x-robots-tag": "noindex, nofollow",
-    "x-content-type-options": "nosniff",
 }
 
 
