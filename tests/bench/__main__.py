@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from deploy.local.processes import Interrupted, StartFailed, interrupts
-from tests.bench import hops, large, ledger, reload, sampler, webhooks, whole_way
+from tests.bench import hops, imports, large, ledger, reload, sampler, webhooks, whole_way
 from tests.bench.bed import SERVICES, servers, tell
 from tests.bench.parts import parts
 from tests.bench.policies import policies
@@ -21,7 +21,7 @@ from tests.harness.cluster import Cluster
 
 QUICK_S = 6.0
 PROBE_S, SHORT_PROBE_S = 6.0, 3.0
-PARTS = ("limit", "hops", "whole_way", "rss", "parts", "adapters", "hooks", "policy", "reload", "ledger", "large")
+PARTS = ("limit", "hops", "whole_way", "rss", "parts", "adapters", "hooks", "policy", "reload", "ledger", "csv", "large")
 DEFAULT = PARTS[:-1]
 EXAMPLES = """\
 parts:
@@ -35,6 +35,7 @@ parts:
   policy     decisions beside the same rules as plain Python functions, and a backtest
   reload     latency to the ledger while a new version of the policy, with 50 rules more, comes into force every 2 s
   ledger     saving into the ledger beside plain COPY, the tree, verifying, proving, bytes on disk
+  csv        a CSV file of 100,000 rows (quick: 10,000), from the command to Kafka
   large      the hops with 1,000,000 complaints in the database, beside the same on empty tables. About 8 minutes and
              4 GB of disk; only when it is asked for
 
@@ -132,6 +133,8 @@ async def measure(given: argparse.Namespace, folder: Path, results: dict[str, An
             results["reload"] = await reload.reload(cluster, folder, seconds=max(10.0, given.seconds / 2))
         if "ledger" in wanted:
             results["ledger"] = await ledger.ledger(cluster, folder, events=given.events, rounds=given.rounds)
+        if "csv" in wanted:
+            results["csv"] = await imports.imports(cluster, folder, rows=10_000 if given.quick else 100_000)
         if "large" in wanted:
             results["large"] = await large.large(
                 cluster, folder, services, events=given.events, rounds=given.rounds, complaints=given.complaints

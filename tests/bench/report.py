@@ -24,6 +24,14 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         yield from _whole_way(results["whole_way"])
     if "ledger" in results:
         yield from _ledger(results["ledger"])
+    if "csv" in results:
+        found = results["csv"]
+        yield f"CSV import of {found['rows']:,} rows ({found['file_mb']} MB), from the command until each is a complaint in Kafka"
+        yield (
+            f"  {found['rows_s']:>9,.0f} rows/s   {found['seconds']} s   stored at {found['stored_rows_s']:,.0f} rows/s   "
+            f"intake {found['cpu_us']['intake']:.0f} us CPU/row   RSS {found['rss_mb']} MB   others {found['machine']['others']}"
+        )
+        yield ""
     if "rss_mb" in results:
         yield "resident memory after the load (to stay below 150 MB)"
         yield "  " + "   ".join(f"{service} {size:.0f} MB" for service, size in results["rss_mb"].items())
