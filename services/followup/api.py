@@ -72,7 +72,7 @@ def routes(pool: Pool, keys: Authenticator, handlers: Handlers, letters: Letters
         return _draft(state, letters, policy.calendar_zone)
 
     async def command(request: Request, complaint_id: UUID, what: Command) -> Response:
-        return await run_command(request, keys, WRITE, handlers.saves, complaint_id, what, _answer)
+        return await run_command(request, keys, WRITE, handlers.saves, complaint_id, what, answer_of)
 
     @router.post("/v1/complaints/{complaint_id}/promises", summary="Promise something to the customer")
     async def make(request: Request, complaint_id: UUID, body: MakePromise) -> Response:
@@ -187,7 +187,7 @@ def _draft(state: FollowUpState, letters: Letters, calendar_zone: str) -> dict[s
     return {"kind": kind, "language": state.language or "en", "by": by, "owns": draft.owns, **words._asdict()}
 
 
-def _answer(decision: Decision[FollowUpState]) -> dict[str, Any]:
+def answer_of(decision: Decision[FollowUpState]) -> dict[str, Any]:
     """What the command brought about, by its events."""
     state = decision.state
     made = next((event for event in decision.events if isinstance(event, PromiseMade)), None)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
-from services.followup import api, customer_page, drafts, drafts_api, store
+from standardwebhooks.webhooks import Webhook
+
+from services.followup import api, customer_page, drafts, drafts_api, hooks, store
 from services.followup.domain import FollowUpState
 from services.followup.handlers import SERVICE, Handlers
 from services.followup.letters import Letters
@@ -36,6 +38,7 @@ def build(base: Base) -> Parts:
     app = make_app("Amends follow-up", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(base.pool, base.keys, handlers, letters, policies))
     app.include_router(drafts_api.routes(base.keys, drafts.default_rules()))
+    app.include_router(hooks.routes(handlers.saves, _secrets(settings), api.answer_of))
     app.include_router(customer_page.routes(base.pool, handlers.saves, links, settings.sender_name))
     app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys))
     base.progress.expect("timers", base.settings.liveness_window_s)
@@ -52,6 +55,16 @@ def _links(settings: FollowUpSettings, id_key: bytes) -> Links:
     if any(len(key) < 32 for key in keys):
         raise StartRefused("AMENDS_FOLLOWUP_LINK_KEY is too short; make one with: openssl rand -hex 32")
     return Links(keys or [derived_key(id_key)], timedelta(days=settings.link_days))
+
+
+def _secrets(settings: FollowUpSettings) -> list[str]:
+    secrets = [secret.get_secret_value() for secret in settings.webhook_secrets]
+    try:
+        for secret in secrets:
+            Webhook(secret)
+    except ValueError:
+        raise StartRefused("AMENDS_FOLLOWUP_WEBHOOK_SECRETS: a secret is whsec_ and base64") from None
+    return secrets
 
 
 def _letters(settings: FollowUpSettings, links: Links) -> Letters:

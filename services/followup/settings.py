@@ -25,6 +25,9 @@ class FollowUpSettings(BaseSettings):
     link_key: SecretStr | None = Field(
         None, description="At least 32 random bytes in hex: signs the links. Default: made from AMENDS_ID_KEY."
     )
+    webhook_secrets: tuple[SecretStr, ...] = Field(
+        (), description='Secrets of POST /v1/hooks as JSON, e.g. ["whsec_..."]; two while you rotate. None: it refuses everything.'
+    )
     link_key_before: SecretStr | None = Field(
         None, description="The link key before it was changed: its links are still accepted."
     )

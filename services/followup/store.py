@@ -61,6 +61,7 @@ on conflict (complaint_id) do update set outcome = excluded.outcome, resolved_at
     team = excluded.team, category = excluded.category, remedy = excluded.remedy, channel = excluded.channel
 """
 PUT_RETURNED = "update outcome set returned = true where complaint_id = any($1::uuid[])"
+FORGET = tuple(f"delete from {table} where complaint_id = any($1::uuid[])" for table in ("promise", "task", "customer_case", "outcome"))  # noqa: S608
 PROMISES = """
 select complaint_id, promise, status, kind, what, owner, due_at from promise
 where status = $1 order by due_at nulls first, complaint_id limit $2
@@ -147,6 +148,9 @@ def lists(id_key: bytes) -> Also:
                     metrics.OUTCOMES.labels(SERVICE, event.outcome).inc()
                 elif isinstance(event, FactChecked) and event.fact == RETURNED and event.proved:
                     returned.add(item.subject)
+        if gone := sorted(subject for subject, row in work.rows.items() if row.erased):
+            for forget in FORGET:
+                await conn.execute(forget, gone)
         states = {subject: row.state for subject, row in work.rows.items() if row.state is not None}
         await _cases(conn, id_key, {subject: states[subject] for subject in received & states.keys()})
         await _promises(conn, {subject: states[subject] for subject in promised & states.keys()})

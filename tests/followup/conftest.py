@@ -21,7 +21,7 @@ from aiosmtpd.smtp import SMTP, Envelope
 from pydantic import TypeAdapter
 
 from deploy.local.readiness import free_port, run_coroutine
-from services.followup import api, customer_page, store
+from services.followup import api, customer_page, hooks, store
 from services.followup.domain import FollowUpState
 from services.followup.handlers import SERVICE, Handlers
 from services.followup.letters import Letters
@@ -56,6 +56,7 @@ create or replace function followup.app_now() returns timestamptz language sql s
 as 'select now() + (select ahead from followup.test_clock)'
 """
 WAIT_S = 30.0
+HOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 @dataclass
@@ -185,6 +186,7 @@ async def desk(followup_database: str, monkeypatch: pytest.MonkeyPatch) -> Async
 
     app = make_app("Amends follow-up", service=SERVICE, progress=Progress())
     app.include_router(api.routes(pool, Authenticator(load, refresh_s=600.0), handlers, letters, policies))
+    app.include_router(hooks.routes(handlers.saves, [HOOK_SECRET], api.answer_of))
     app.include_router(customer_page.routes(pool, handlers.saves, links, "Customer care"))
     server = Server(app, "127.0.0.1", port)
     await server.start()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
+from standardwebhooks.webhooks import Webhook
 
 from shared.contracts.complaints import ComplaintReceived
 from shared.contracts.escalations import StatusChanged
 from tests.domain.examples import START, contact
-from tests.followup.conftest import Desk, working
+from tests.followup.conftest import HOOK_SECRET, Desk, working
 
 ANNA = {"emails": ["anna@example.com"], "locale": "en-GB", "zone": "UTC"}
 
@@ -224,3 +227,30 @@ async def test_a_backlog_after_an_outage_is_sent_once_in_due_order_by_two_replic
     async with desk.pool.acquire() as conn:
         soon = await conn.fetchval("select count(*) from timer where due_at < app_now() + interval '3 days'")
     assert soon == 0, "the second question keeps its distance"
+
+
+async def test_a_signed_webhook_proves_a_fact_once_and_an_unsigned_one_nothing(desk: Desk) -> None:
+    subject = await received(desk)
+    await resolved(desk, subject, "refund")
+    body = json.dumps({"type": "fact.checked", "complaint_id": str(subject), "data": {"fact": "refund_booked", "evidence": "p 1"}})
+
+    def signed(text: str, message_id: str = "m-1") -> dict[str, str]:
+        now = datetime.now(UTC)
+        signature = Webhook(HOOK_SECRET).sign(message_id, now, text)
+        return {"webhook-id": message_id, "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}
+
+    async with httpx2.AsyncClient(base_url=desk.url) as system:
+        for _ in range(2):
+            assert (await system.post("/v1/hooks", content=body, headers=signed(body))).status_code == 200
+        assert (await desk.state(subject)).proved == {"refund_booked": True}
+        forged = {**signed(body), "webhook-signature": "v1,AAAA"}
+        assert (await system.post("/v1/hooks", content=body, headers=forged)).status_code == 401
+        assert (await system.post("/v1/hooks", content=body)).status_code == 401
+        assert (await system.post("/v1/hooks", content=b"\xff", headers=signed(body))).status_code == 401
+        assert (await system.post("/v1/hooks", content=body + " ", headers=signed(body + " "))).status_code == 200, "the same command"
+        for wrong in ("[]", "{}", body.replace("fact.checked", "fact.invented"), body.replace('"fact"', '"fakt"')):
+            refused = await system.post("/v1/hooks", content=wrong, headers=signed(wrong, "m-2"))
+            assert refused.status_code == 422, wrong
+    async with working(desk):
+        await desk.until(lambda: "fact_checked" in desk.events())
+    assert desk.events().count("fact_checked") == 1
