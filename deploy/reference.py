@@ -43,11 +43,15 @@ def docs(
 
 def pages() -> dict[Path, str]:
     """Every generated page with its text."""
+    import json
+
+    from shared.policy.editor import document_schema
     from shared.telemetry import metrics
 
     texts = {FOLDER / "settings.md": settings_page(), FOLDER / "metrics.md": metrics.reference_page()}
     for service in SERVICES:
         texts[FOLDER / f"openapi-{service}.json"] = openapi(service)
+    texts[FOLDER / "policy.schema.json"] = json.dumps(document_schema(), indent=2, ensure_ascii=False) + "\n"
     return texts
 
 

@@ -13,6 +13,7 @@ from shared.policy import schemas
 from shared.policy.analysis.check import check
 from shared.policy.analysis.proofs import proofs
 from shared.policy.document import load_policy
+from shared.policy.editor import document_schema
 from shared.policy.evaluate import Policy
 from shared.policy.facts import Fact
 from shared.policy.facts_json import FactsRefused, read_facts
@@ -150,9 +151,15 @@ def schema(
     service: Annotated[
         str, typer.Argument(metavar="SERVICE", help="intake, escalation, followup or records.", show_default=False)
     ],
+    document: Annotated[
+        bool, typer.Option("--document", help="Instead the JSON Schema of documents, for editors to complete from.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print the facts that the conditions of a service's policies may read."""
+    if document:
+        print_json(document_schema())
+        return
     if service not in schemas.services():
         _wrong_use(f"there is no fact schema of '{service}'; choose one of {', '.join(schemas.services())}")
     table = schemas.schema(service, schemas.versions(service)[-1])

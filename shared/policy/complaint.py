@@ -40,7 +40,11 @@ class ComplaintFacts:
 
     def after_contact(self, contact: Contact) -> Self:
         """With what a contact of the customer says. A later one can make things more serious, never less."""
-        preference, needs, claimed = contact.customer.contact_preference, contact.customer.support_needs, contact.money_claimed
+        preference, needs, claimed = (
+            contact.customer.contact_preference,
+            contact.customer.support_needs,
+            contact.money_claimed,
+        )
         if claimed is None:
             amount, currency = self.amount_claimed, self.currency
         else:

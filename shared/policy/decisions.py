@@ -15,7 +15,11 @@ Decision = dict[str, Any]
 
 
 def pages(
-    client: Client, *, since: datetime | None = None, service: str | None = None, read: Callable[[int, int], None] | None = None
+    client: Client,
+    *,
+    since: datetime | None = None,
+    service: str | None = None,
+    read: Callable[[int, int], None] | None = None,
 ) -> Iterator[list[Decision]]:
     """All decisions from `since` on, in ledger order. `read` is told how many ledger rows were read, and of how many."""
     start: int | None = 0

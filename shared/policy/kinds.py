@@ -36,7 +36,9 @@ KINDS: dict[str, Kind] = {
             "final_response_within": Outcome("duration", "The final response is sent by then."),
             "accept_within": Outcome("duration", "Who receives the hand-off accepts it by then, or it moves on."),
             "raise_on": Outcome(
-                "words", "What lifts it by a tier (default: all).", values=("missed_clock", "broken_promise", "lapsed_hand_off")
+                "words",
+                "What lifts it by a tier (default: all).",
+                values=("missed_clock", "broken_promise", "lapsed_hand_off"),
             ),
             "raise_every": Outcome("duration", "While a missed clock is not met, it rises again so often."),
             "clocks": _CLOCKS,

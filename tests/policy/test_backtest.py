@@ -187,3 +187,31 @@ def test_times_of_any_offset_are_the_same_instant() -> None:
     assert found["period"] == {"from": "2026-03-02T12", "to": "2026-03-02T12"}
     assert found["promises_worse"][0]["old_due"] == "2026-03-02T16:00:00Z"
     assert datetime.fromisoformat(found["promises_worse"][0]["old_due"]).utcoffset() == timedelta(0)
+
+
+def test_the_parquet_export_holds_facts_and_outcomes(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "p.yaml").write_text(document(OLD))
+    past = [{"category": "billing", "opened_at": NOW - timedelta(days=3)}]
+    lines = [
+        recorded(policy(OLD), 4, number=1, history=past, tags=["legal"]),
+        recorded(policy(OLD), 2, number=2, is_open=False),
+    ]
+    (tmp_path / "h.jsonl").write_bytes(b"".join(lines))
+    out = tmp_path / "d.parquet"
+    command = [
+        "export-recorded",
+        str(tmp_path / "p.yaml"),
+        "--recorded",
+        str(tmp_path / "h.jsonl"),
+        "-o",
+        str(out),
+        "--json",
+    ]
+    assert json.loads(CliRunner().invoke(app, command).stdout)["written"] == 2
+    first, second = parquet.read_table(out).to_pylist()
+    assert (first["complaint"], first["open"], first["decided_at"], second["open"]) == ("c1", True, NOW, False)
+    assert (first["facts.complaint.severity"], first["facts.complaint.tags"]) == (4, ["legal"])
+    assert first["facts.complaint.customer.history"] == past
+    assert (first["outcome.tier"], first["outcome.remedy_authority.goodwill"]) == (2, "100 GBP")
+    assert first["facts.complaint.channel"] is None

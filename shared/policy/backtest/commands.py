@@ -12,6 +12,7 @@ from shared.cli import WrongUse
 from shared.cli.client import Client, Key, Url
 from shared.cli.progress import Counter
 from shared.policy.backtest import run
+from shared.policy.backtest.parquet import export
 from shared.policy.backtest.report import Report
 from shared.policy.backtest.source import from_records
 from shared.policy.commands import AsJson, File, load_document, print_json
@@ -29,7 +30,10 @@ def backtest(
         typer.Option(metavar="FILE.jsonl", help="Recorded decisions, one a line; without it, those that records has."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Records' decisions of so long, such as 90d; default: the guardrails' window.")
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="Records' decisions of so long, such as 90d; default: the guardrails' window."
+        ),
     ] = None,
     old: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The policy to compare with; without it, what was recorded.")
@@ -61,6 +65,38 @@ def backtest(
     tally = run.run(new, before, given, counter.add)
     counter.done()
     finish(new, before, Report(new, tally), time.monotonic() - began, override, as_json)
+
+
+@app.command(
+    epilog="Example: amends policy export-recorded escalation.yaml --recorded decisions.jsonl -o decisions.parquet"
+)
+def export_recorded(
+    file: File,
+    recorded: Annotated[
+        Path, typer.Option(metavar="FILE.jsonl", help="Recorded decisions, one a line.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.parquet", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Write recorded decisions as Parquet (needs the extra `parquet`): for DuckDB, Spark and the like.
+
+    FILE is a policy of the service that decided: it says which facts and outcomes there are.
+    """
+    policy = load_document(file, {"written": 0}, as_json)
+    if not recorded.is_file():
+        raise WrongUse(f"{recorded}: no such file")
+    counter, written, unreadable = Counter("decisions"), 0, 0
+    for rows, bad in export(policy, run.from_file(recorded), output):
+        counter.add(rows)
+        written, unreadable = written + rows, unreadable + bad
+    counter.done()
+    if as_json:
+        print_json({"written": written, "unreadable": unreadable, "file": str(output)})
+    else:
+        typer.echo(
+            f"{output}: {written:,} decisions{f'; {unreadable:,} lines could not be read' if unreadable else ''}"
+        )
+    raise typer.Exit(1 if unreadable else 0)
 
 
 def finish(

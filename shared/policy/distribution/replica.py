@@ -154,7 +154,11 @@ class Replica:
             if record is None and value is not None:
                 # Written by a later Amends, or by hand.
                 log.error("a policy record cannot be read", service=self._service, topic=topic, key=key)
-            if value is not None and isinstance(record, VersionPublished | Activation) and record.service == self._service:
+            if (
+                value is not None
+                and isinstance(record, VersionPublished | Activation)
+                and record.service == self._service
+            ):
                 self._unsaved.append((topic, key, value))
         if self._unsaved:
             await self._keep()
@@ -263,9 +267,7 @@ def _yielding() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def packaged_activation(
-    packaged: Policy, text: str, records: Records
-) -> list[VersionPublished | Activation]:
+def packaged_activation(packaged: Policy, text: str, records: Records) -> list[VersionPublished | Activation]:
     """What a service records of its packaged default: nothing if it is there, or if people have chosen another one.
 
     The first one counts since ever, so that no time is without a policy; one that a later release brings, from now on, as

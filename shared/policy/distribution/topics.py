@@ -139,7 +139,9 @@ async def write(kafka: KafkaSettings, service: str, decide: Decide) -> Written:
                 # Fenced, or no answer: it may be there or not. The next try settles it before it looks.
                 log.info("policy write is tried again", service=service, error=type(error).__name__)
         await asyncio.sleep(random.uniform(0.5, 1.0) * pause_s)  # noqa: S311 - jitter, not a secret
-    raise Busy("others publish or activate at this moment, or Kafka does not answer; see what is there: amends policy list")
+    raise Busy(
+        "others publish or activate at this moment, or Kafka does not answer; see what is there: amends policy list"
+    )
 
 
 async def _send(producer: AIOKafkaProducer, kafka: KafkaSettings, records: Written) -> None:
