@@ -31,6 +31,7 @@ class Stack:
     services: dict[str, ServiceProcess]
     client: httpx2.Client
     folder: Path
+    other_key: str
 
     def send(self, name: str) -> str:
         body = {"event_id": f"e-{name}", "record_id": name, "text": "My parcel never came", "category": "delivery"}
@@ -39,12 +40,16 @@ class Stack:
         complaint: str = answer.json()["items"][0]["complaint_id"]
         return complaint
 
+    def timeline(self, complaint: str) -> list[dict[str, Any]]:
+        answer = self.client.get(f"{self.services['records'].url}/v1/complaints/{complaint}")
+        found: list[dict[str, Any]] = answer.json()["timeline"] if answer.status_code == 200 else []
+        return found
+
     def decision(self, complaint: str) -> dict[str, Any]:
         """What the first decision about it cites, once it is recorded."""
         deadline = time.monotonic() + 40
         while time.monotonic() < deadline:
-            answer = self.client.get(f"{self.services['records'].url}/v1/complaints/{complaint}")
-            for event in answer.json()["timeline"] if answer.status_code == 200 else ():
+            for event in self.timeline(complaint):
                 if event["type"] == DECIDED:
                     cited: dict[str, Any] = event["data"]["policy"]
                     return cited
@@ -59,7 +64,7 @@ def stack(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with fresh_database(cluster) as dsn:
         deployment = Deployment(dsn, cluster.kafka_bootstrap, new_id_key(), own_master_keys(folder), prefix)
         asyncio.run(deployment.prepare())
-        key = asyncio.run(deployment.add_key("anna"))
+        key, other_key = asyncio.run(deployment.add_key("anna")), asyncio.run(deployment.add_key("ben"))
         environment = deployment.environment()
         named = [("intake", "intake"), ("escalation", "escalation"), ("escalation-2", "escalation"), ("records", "records")]
         services = {
@@ -81,7 +86,7 @@ def stack(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             for service in services.values():
                 service.await_ready()
             with httpx2.Client(headers={"Authorization": f"Bearer {key}"}, timeout=15) as client:
-                yield Stack(services, client, folder)
+                yield Stack(services, client, folder, other_key)
         finally:
             for name, value in before.items():
                 if value is None:
@@ -159,6 +164,34 @@ def test_publish_shadow_activate_explain_roll_back_replay(stack: Stack, run: Run
     code, answer = run("replay")
     assert (code, answer["different"]) == (0, 0)
     assert answer["same"] >= 4
+
+
+def test_a_pack_is_switched_on_by_two_people_and_off_again(stack: Stack, run: Run) -> None:
+    text = (files("shared.policy") / "packs" / "uk-fca-disp.yaml").read_text()
+    file = stack.folder / "disp.yaml"
+    file.write_text(text.rstrip() + "\n  rollout: {approvers: 2}\n" if "rollout:" not in text else text)
+    assert run("publish", str(file))[0] == 0
+    soon = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+    on = ["activate", "uk-fca-disp", "1", "--reason", "we are a bank now", "--at", soon, "--in-the-past"]
+    code, answer = run(*on)
+    assert (code, answer["activations"][0]["mode"]) == (0, "proposed")
+    code, said = run(*on)
+    assert code == 1
+    assert "needs a second person: anna proposed it" in said
+    code, answer = run(*on, "--key", stack.other_key)
+    assert (code, answer["activations"][0]["by"]) == (0, ["anna", "ben"])
+
+    _until(lambda: all(r["packs"] == ["uk-fca-disp/1"] for r in run("status")[1]["replicas"]))
+    complaint = stack.send("regulated")
+    stack.decision(complaint)
+    _until(lambda: "uk-fca-disp" in json.dumps(stack.timeline(complaint)))
+    code, answer = run("rollback", "uk-fca-disp", "--reason", "we are not")
+    assert (code, answer["activations"][0]["mode"], answer["confirmed"]) == (0, "ended", 2)
+    assert all(r["packs"] == [] for r in run("status")[1]["replicas"])
+    complaint = stack.send("not-regulated")
+    stack.decision(complaint)
+    assert "uk-fca-disp" not in json.dumps(stack.timeline(complaint))
+    assert run("replay")[1]["different"] == 0
 
 
 def test_a_replica_that_was_frozen_over_a_rollback_does_not_decide_by_what_is_void(

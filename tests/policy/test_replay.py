@@ -1,0 +1,61 @@
+"""Recorded decisions made again: the same if nothing was changed, and each difference named."""
+
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.contracts.escalations import PolicyCitation
+from shared.policy.complaint import citation
+from shared.policy.replay import citations, differences
+from tests.domain import examples
+from tests.policy.documents import facts
+
+POLICY = examples.policy("escalation")
+COMPLAINTS = st.fixed_dictionaries(
+    {
+        "severity": st.integers(1, 5),
+        "category": st.sampled_from(["delivery", "fraud", "safety", "other"]),
+        "tags": st.lists(st.sampled_from(["legal", "injury", "press", "safety"]), unique=True, max_size=3),
+        "vulnerable": st.booleans(),
+    }
+)
+
+
+def recorded(**complaint: Any) -> dict[str, Any]:
+    """What a decision cites, as it comes back from the ledger."""
+    given = facts(**complaint)
+    cited = citation(POLICY, POLICY.decide(given))
+    found: dict[str, Any] = orjson.loads(cited.model_dump_json(exclude_none=True))
+    return found
+
+
+@given(COMPLAINTS)
+def test_what_was_recorded_is_decided_the_same(complaint: dict[str, Any]) -> None:
+    cited = recorded(**complaint)
+    assert PolicyCitation.model_validate(cited)
+    assert differences(POLICY, cited) == []
+
+
+def test_a_decision_that_was_made_otherwise_is_found() -> None:
+    cited = recorded(severity=5)
+    for name, value in (("rules", ["ESC-010"]), ("inputs", {}), ("degraded", True), ("outcome", {"tier": 1})):
+        assert [each["what"] for each in differences(POLICY, cited | {name: value})] == [name]
+    other = cited | {"facts": recorded(severity=1)["facts"]}
+    assert {"rules", "outcome"} <= {each["what"] for each in differences(POLICY, other)}
+
+
+def test_a_degraded_decision_is_replayed_as_degraded() -> None:
+    given = facts(severity=3)
+    del given["complaint"]["severity"]
+    cited = orjson.loads(citation(POLICY, POLICY.decide(given)).model_dump_json(exclude_none=True))
+    assert cited["degraded"]
+    assert differences(POLICY, cited) == []
+
+
+def test_citations_are_found_wherever_they_stand() -> None:
+    cited = recorded(severity=1)
+    data = {"policy": cited, "regimes": [{"name": "disp", "policy": cited}], "text": "no", "other": {"id": "x", "version": 1}}
+    assert list(citations(data)) == [cited, cited]
+    assert list(citations([1, None, "x"])) == []
