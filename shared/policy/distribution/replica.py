@@ -63,7 +63,7 @@ class Replica:
         self._shadows = Shadows(service)
         self._line: Line | None = None
         self._restored = False
-        self._waited = False
+        self._waited = self._recorded = False
         self._ended_at: float | None = None
         self._unsaved: list[tuple[str, str, bytes]] = []
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
@@ -136,14 +136,13 @@ class Replica:
         return all(a.key != key for a in self._records.of_service(self._service))
 
     async def _follow(self) -> None:
-        recorded = False
         while True:
             try:
                 async with topics.Reader(self._kafka, (POLICY_VERSIONS, POLICY_ACTIVATIONS)) as reader:
                     while True:
                         await self._take_in(await reader.poll(), reader.ended_at)
-                        if not recorded and self._ended_at is not None:
-                            recorded = await self._record_packaged()
+                        if not self._recorded and self._ended_at is not None:
+                            self._recorded = await self._record_packaged()
             except Exception as error:
                 log.warning("cannot follow the policy topics", service=self._service, error=type(error).__name__)
             await asyncio.sleep(RETRY_S)
