@@ -32,7 +32,10 @@ class _Part(BaseModel):
 
 
 class Team(_Part):
-    """A team at a tier, or a specialist desk. `hours`: a calendar, by name or written out; without it: always at work."""
+    """A team at a tier, or a specialist desk. `hours`: a calendar, by name or written out; without it: always at work.
+
+    It is told of hand-offs by `email`, and at the `chat` and `webhook` of those names (docs/how-to/delivery.md).
+    """
 
     id: Id
     name: Line | None = None
@@ -43,14 +46,18 @@ class Team(_Part):
     skills: list[Name] = []
     languages: list[Name] = []
     authority: dict[Name, Line] = {}
+    email: Line | None = None
+    chat: Line | None = None
+    webhook: Line | None = None
 
 
 class Member(_Part):
-    """A person. `authority`: what they may grant, per remedy; more than their team's where it is greater."""
+    """A person. `key`: the name of their API key, if it is another than their id. `authority`: what they may grant, per remedy; more than their team's where it is greater."""
 
     id: Id
     name: Line | None = None
     email: Line | None = None
+    key: Line | None = None
     skills: list[Name] = []
     languages: list[Name] = []
     authority: dict[Name, Line] = {}

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from shared.contracts.complaints import Part, Short
+from shared.contracts.complaints import Money, Part, Short
 from shared.contracts.envelope import EventData
 
 Status = Literal["open", "waiting", "resolved", "closed"]
@@ -183,4 +183,203 @@ class AlarmRaised(EventData):
     tier: Annotated[int, Field(ge=1, le=9)]
     cause: Cause
     detail: Reason
+    at: AwareDatetime
+
+
+class OpenPromise(Part):
+    """What somebody has promised and not yet kept."""
+
+    promise: Short
+    what: Reason
+    due_at: AwareDatetime
+
+
+class HandOffPackage(Part):
+    """What the next person needs so that the customer need not say it again.
+
+    The customer's words are in the complaint's contacts; here is what they come to. `tried`: how it was answered before;
+    `known`: what not to ask again; `missing`: what a hand-off that could not wait went without.
+    """
+
+    category: Short
+    severity: int
+    channel: Short
+    received_at: AwareDatetime
+    issues: tuple[Reason, ...] = ()
+    wanted: Reason | None = None
+    support_needs: tuple[Short, ...] = ()
+    heat: Short | None = None
+    tags: tuple[Short, ...] = ()
+    tried: tuple[Reason, ...] = ()
+    offers: tuple[Reason, ...] = ()
+    promises: tuple[OpenPromise, ...] = ()
+    clocks: tuple[Deadline, ...] = ()
+    guidance: tuple[Reason, ...] = ()
+    known: tuple[Short, ...] = ()
+    missing: tuple[Short, ...] = ()
+
+
+class HandOffRequested(EventData):
+    """The complaint is to be taken over by `team`, who accepts or refuses by `accept_by`; else it moves on."""
+
+    TYPE: ClassVar[str] = "amends.escalation.hand_off_requested.v1"
+    number: int
+    team: Short
+    tier: int
+    reason: Reason
+    by: Short
+    accept_by: AwareDatetime
+    package: HandOffPackage
+    at: AwareDatetime
+
+
+class HandOffAccepted(EventData):
+    """`by` of `team` has the complaint now."""
+
+    TYPE: ClassVar[str] = "amends.escalation.hand_off_accepted.v1"
+    number: int
+    team: Short
+    by: Short
+    at: AwareDatetime
+
+
+class HandOffRefused(EventData):
+    """The team does not take it, for a reason; it moves on."""
+
+    TYPE: ClassVar[str] = "amends.escalation.hand_off_refused.v1"
+    number: int
+    team: Short
+    by: Short
+    reason: Reason
+    at: AwareDatetime
+
+
+class HandOffLapsed(EventData):
+    """Nobody answered by `accept_by`; it moves on."""
+
+    TYPE: ClassVar[str] = "amends.escalation.hand_off_lapsed.v1"
+    number: int
+    team: Short
+    accept_by: AwareDatetime
+    fired_at: AwareDatetime
+
+
+class RemedyOption(Part):
+    """One remedy of the catalogue, with its amount where it has one."""
+
+    remedy: Short
+    amount: Money | None = None
+    immediate: bool = False
+
+
+class RemedyOffered(EventData):
+    """What the customer may choose from. `needs_tier`: it is not offered before somebody of that tier has authorised it."""
+
+    TYPE: ClassVar[str] = "amends.escalation.remedy_offered.v1"
+    offer: int
+    options: tuple[RemedyOption, ...]
+    needs_tier: int | None = None
+    reason: Reason | None = None
+    by: Short
+    at: AwareDatetime
+
+
+class RemedyAuthorised(EventData):
+    """Somebody who may has authorised an offer beyond the authority of whoever made it."""
+
+    TYPE: ClassVar[str] = "amends.escalation.remedy_authorised.v1"
+    offer: int
+    by: Short
+    reason: Reason | None = None
+    at: AwareDatetime
+
+
+class RemedyCountered(EventData):
+    """The customer asks for something else."""
+
+    TYPE: ClassVar[str] = "amends.escalation.remedy_countered.v1"
+    offer: int
+    asked: Reason
+    by: Short
+    at: AwareDatetime
+
+
+class RemedyAccepted(EventData):
+    """The customer has chosen one of the options."""
+
+    TYPE: ClassVar[str] = "amends.escalation.remedy_accepted.v1"
+    offer: int
+    option: RemedyOption
+    by: Short
+    at: AwareDatetime
+
+
+class RemedyRefused(EventData):
+    """The customer wants none of it, or the offer was withdrawn or not authorised."""
+
+    TYPE: ClassVar[str] = "amends.escalation.remedy_refused.v1"
+    offer: int
+    reason: Reason | None = None
+    by: Short
+    at: AwareDatetime
+
+
+IncidentKind = Literal["abuse", "threat", "self_harm", "discrimination", "other"]
+
+
+class IncidentLogged(EventData):
+    """Somebody on our side needed help at once. Logged apart from the complaint, whose clocks run on."""
+
+    TYPE: ClassVar[str] = "amends.escalation.incident_logged.v1"
+    incident: int
+    kind: IncidentKind
+    what: Reason
+    by: Short
+    at: AwareDatetime
+
+
+class ConductWarned(EventData):
+    """The customer was told, with the reason, which conduct is not accepted and what follows."""
+
+    TYPE: ClassVar[str] = "amends.escalation.conduct_warned.v1"
+    reason: Reason
+    by: Short
+    at: AwareDatetime
+
+
+class ConductRestricted(EventData):
+    """Contact is limited in `scope` until `until`, reviewed at `review_at`. The complaint is handled all the same."""
+
+    TYPE: ClassVar[str] = "amends.escalation.conduct_restricted.v1"
+    scope: tuple[Short, ...]
+    reason: Reason
+    until: AwareDatetime
+    review_at: AwareDatetime
+    by: Short
+    at: AwareDatetime
+
+
+class ConductReviewDue(EventData):
+    """The time to look at a restriction again has come."""
+
+    TYPE: ClassVar[str] = "amends.escalation.conduct_review_due.v1"
+    review_at: AwareDatetime
+    fired_at: AwareDatetime
+
+
+class ConductAppealed(EventData):
+    """The customer does not agree with a restriction: somebody else looks at it."""
+
+    TYPE: ClassVar[str] = "amends.escalation.conduct_appealed.v1"
+    words: Reason
+    by: Short
+    at: AwareDatetime
+
+
+class ConductEnded(EventData):
+    """A restriction has ended: its time was over, a review or an appeal lifted it."""
+
+    TYPE: ClassVar[str] = "amends.escalation.conduct_ended.v1"
+    reason: Reason
+    by: Short
     at: AwareDatetime

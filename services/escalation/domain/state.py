@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from services.escalation.domain.case import Case
 from services.escalation.domain.clocks import Clocks
+from services.escalation.domain.conduct import Conduct
+from services.escalation.domain.handoffs import HandOffs
+from services.escalation.domain.remedies import Remedies
 from services.escalation.domain.status import Reports
 from services.escalation.domain.tiers import Tiers
 from shared.contracts.envelope import EventData
@@ -19,6 +23,10 @@ class EscalationState:
     reports: Reports = field(default_factory=Reports)
     tiers: Tiers = field(default_factory=Tiers)
     clocks: Clocks = field(default_factory=Clocks)
+    case: Case = field(default_factory=Case)
+    hand_offs: HandOffs = field(default_factory=HandOffs)
+    remedies: Remedies = field(default_factory=Remedies)
+    conduct: Conduct = field(default_factory=Conduct)
 
 
 Events = tuple[EventData, ...]

@@ -1,0 +1,104 @@
+"""Hand-offs: a complaint moves to a team with everything it needs, and somebody there accepts it, or it moves on. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from services.escalation.domain.teams import Teams
+from shared.contracts.complaints import Short
+from shared.contracts.decision import Refused
+from shared.contracts.escalations import HandOffAccepted, HandOffLapsed, HandOffRefused, Reason
+
+TIMER = "hand_off"
+# A package that still lacks something waits no longer than this; then it moves and says what is missing.
+SAFETY = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class HandOff:
+    """`accept_by`: None while its package is put together, until `wait_until` at most."""
+
+    number: int
+    team: str
+    reason: str
+    by: str
+    accept_by: AwareDatetime | None = None
+    wait_until: AwareDatetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandOffs:
+    """The hand-off that waits for an answer, and who has the complaint now: a team, and the person who took it on."""
+
+    number: int = 0
+    pending: HandOff | None = None
+    team: str | None = None
+    owner: str | None = None
+    since: AwareDatetime | None = None
+
+
+class HandOver(BaseModel):
+    """A person hands the complaint to a team."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    team: Short
+    reason: Reason
+    by: Short = ""
+
+
+class AcceptHandOff(BaseModel):
+    """Somebody of the team takes the complaint. `number` as the notification says it; None: whichever waits."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: int | None = None
+    by: Short = ""
+
+
+class RefuseHandOff(BaseModel):
+    """The team does not take it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Reason
+    number: int | None = None
+    by: Short = ""
+
+
+def asked(before: HandOffs, team: str, reason: str, by: str, now: datetime, *, complete: bool) -> HandOffs:
+    """A new hand-off in place of one that waits. It is told at once when its package is complete."""
+    number = before.number + 1
+    waiting = None if complete else now + SAFETY
+    return replace(before, number=number, pending=HandOff(number, team, reason, by, None, waiting))
+
+
+def answerable(before: HandOffs, number: int | None, by: str, teams: Teams) -> HandOff | Refused:
+    """The hand-off that `by` may answer, or why not."""
+    pending = before.pending
+    if pending is None or pending.accept_by is None or (number is not None and number != pending.number):
+        since = f" since {before.since:%Y-%m-%d %H:%M} UTC" if before.since else ""
+        has = f"{before.owner or before.team} has it{since}" if before.team else "nobody has asked for one"
+        return Refused(409, "Nothing to answer", f"This hand-off does not wait for an answer: {has}.")
+    if not teams.is_member(pending.team, by):
+        detail = f"It was handed to {pending.team}, and {by} is not in that team (see the directory)."
+        return Refused(403, "Not in the team", detail)
+    return pending
+
+
+def accepted(before: HandOffs, pending: HandOff, by: str, now: datetime) -> tuple[HandOffs, HandOffAccepted]:
+    event = HandOffAccepted(number=pending.number, team=pending.team, by=by, at=now)
+    return replace(before, pending=None, team=pending.team, owner=by, since=now), event
+
+
+def refused(before: HandOffs, pending: HandOff, reason: str, by: str, now: datetime) -> tuple[HandOffs, HandOffRefused]:
+    event = HandOffRefused(number=pending.number, team=pending.team, by=by, reason=reason, at=now)
+    return replace(before, pending=None), event
+
+
+def lapsed(before: HandOffs, pending: HandOff, accept_by: datetime, now: datetime) -> tuple[HandOffs, HandOffLapsed]:
+    event = HandOffLapsed(number=pending.number, team=pending.team, accept_by=accept_by, fired_at=now)
+    return replace(before, pending=None), event

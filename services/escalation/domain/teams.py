@@ -1,0 +1,72 @@
+"""Who there is, as hand-offs and remedies see it: teams with their tier or desk, members, addresses, authority. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shared.policy.outcomes import money
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """A team of one tier; `desk`: the specialist matters that it deals with. `members`: names of API keys, by person.
+
+    `authority`: how much it may grant of each remedy, as "500 GBP". The addresses say where hand-offs are told.
+    """
+
+    title: str
+    tier: int
+    desk: str | None = None
+    authority: Mapping[str, str] = field(default_factory=dict)
+    email: str | None = None
+    chat: str | None = None
+    webhook: str | None = None
+    members: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Teams:
+    """All of them by id. Empty: teams are named by tier and desk, nobody is told, and any key may answer for them."""
+
+    teams: Mapping[str, Team] = field(default_factory=dict)
+
+    def for_work(self, tier: int, desks: tuple[str, ...]) -> str:
+        """The team for a tier and its newest desk: the desk's own team, else the lowest that has the tier, else a name."""
+        for desk in reversed(desks):
+            for name, team in self.teams.items():
+                if team.desk == desk and team.tier >= min(tier, self.top):
+                    return name
+        fit = sorted((team.tier, name) for name, team in self.teams.items() if team.tier >= tier and team.desk is None)
+        if fit:
+            return fit[0][1]
+        return desks[-1] if desks and not self.teams else f"tier-{tier}"
+
+    @property
+    def top(self) -> int:
+        return max((team.tier for team in self.teams.values()), default=3)
+
+    def tier_of(self, key: str) -> int | None:
+        """The highest tier that the owner of an API key belongs to; None: not in the directory."""
+        tiers = [team.tier for team in self.teams.values() if key in team.members.values()]
+        return max(tiers, default=None)
+
+    def is_member(self, team: str, key: str) -> bool:
+        """Whether the owner of a key may answer for a team. One that is not (or no longer) known, or empty: anybody may."""
+        known = self.teams.get(team)
+        return known is None or not known.members or key in known.members.values()
+
+    @property
+    def peopled(self) -> bool:
+        """Whether anybody is named at all: without names, any key may do what a lead may."""
+        return any(team.members for team in self.teams.values())
+
+    def tier_that_may(self, remedy: str, amount: str) -> int | None:
+        """The lowest tier whose team may grant so much of a remedy."""
+        asked = money(amount)
+        fit = []
+        for team in self.teams.values():
+            granted = money(team.authority[remedy]) if remedy in team.authority else None
+            if granted is not None and granted.currency == asked.currency and granted.amount >= asked.amount:
+                fit.append(team.tier)
+        return min(fit, default=None)
