@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from services.escalation import api, directory_api
+from services.escalation import api, desk_api, directory_api, hand_off_page
 from services.escalation.directory_source import DirectorySource
 from services.escalation.domain import EscalationState
 from services.escalation.handlers import SERVICE, Handlers
+from services.escalation.links import Links
 from services.escalation.recompute import Recompute
 from services.escalation.settings import EscalationSettings
 from shared.config import load
@@ -24,8 +25,10 @@ def build(base: Base) -> Parts:
     policies = base.policies("services.escalation", POLICY)
     settings = load(EscalationSettings)
     directory = DirectorySource(pool=base.pool, file=settings.directory_file, progress=base.progress)
-    handlers = Handlers(policies, lambda: directory.current)
-    handlers.saves = base.saves(EscalationState, handlers.decide)
+    links = Links(base.settings.id_key_bytes(), settings.link_base)
+    handlers = Handlers(policies, lambda: directory.current, links)
+    handlers.saves = base.saves(EscalationState, handlers.decide, handlers.keep_lists)
+    sender = base.sender(handlers.saves)
     timers = Timers(service=SERVICE, pool=base.pool, saves=handlers.saves, progress=base.progress)
     recompute = Recompute(
         pool=base.pool, saves=handlers.saves, book=lambda now: handlers.book(now, now), progress=base.progress
@@ -33,13 +36,15 @@ def build(base: Base) -> Parts:
     app = make_app("Amends escalation", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(handlers, recompute, base.pool, base.keys))
     app.include_router(directory_api.routes(directory, base.keys))
+    app.include_router(desk_api.routes(handlers, base.pool, base.keys))
+    app.include_router(hand_off_page.routes(handlers, base.pool, links))
     app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys))
-    base.progress.expect("timers", base.settings.liveness_window_s)
-    base.progress.expect("recompute", base.settings.liveness_window_s)
-    base.progress.expect("directory", base.settings.liveness_window_s)
     loops = {
         "policies": policies.run, "timers": timers.run, "recompute": recompute.run, "directory": directory.run,
+        "messages": sender.run, "endpoints": sender.watch,
     }  # fmt: skip
+    for name in ("timers", "recompute", "directory", "messages"):
+        base.progress.expect(name, base.settings.liveness_window_s)
     return Parts(app, loops=loops, consumer=base.consumer(handlers.handle_batch))
 
 

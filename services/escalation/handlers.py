@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from typing import Any
+from uuid import UUID
 
 from prometheus_client import Counter
 
-from services.escalation import domain
+from services.escalation import domain, grants
 from services.escalation.directory import Directory
-from services.escalation.domain import Book, EscalationState
+from services.escalation.domain import Book, EscalationState, handling
+from services.escalation.domain.handling import Desk
+from services.escalation.domain.teams import Team, Teams
+from services.escalation.links import Links
 from shared.contracts.codec import read_data
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
 from shared.contracts.escalations import AlarmRaised, ClockMissed, DecisionMade
 from shared.contracts.topics import EVENTS
 from shared.policy.distribution.line import Policies
+from shared.policy.shape import Remedy
 from shared.postgres.dead_letters import save_batch
 from shared.postgres.fold import from_record
-from shared.postgres.inputs import Input
+from shared.postgres.inputs import Input, Work
+from shared.postgres.pool import Connection
 from shared.postgres.saves import Saves
 from shared.telemetry import metrics
 
 SERVICE = "escalation"
+NOBODY = Teams()
 
 
 @cache
@@ -39,9 +47,13 @@ def _missed(clock: str, regime: str) -> Counter:
 class Handlers:
     """What escalation does with events, commands and timers. `saves` is set by app.py: it needs `decide` of this object."""
 
-    def __init__(self, policies: Policies, directory: Callable[[], Directory] | None = None) -> None:
+    def __init__(
+        self, policies: Policies, directory: Callable[[], Directory] | None = None, links: Links | None = None
+    ) -> None:
         self._policies = policies
         self._directory = directory
+        self._links = links
+        self._teams: tuple[Directory | None, Teams] = (None, NOBODY)
         self.saves: Saves[EscalationState]
 
     async def handle_batch(self, records: Sequence[Event | Undecodable]) -> None:
@@ -49,16 +61,53 @@ class Handlers:
         await save_batch(self.saves, [from_record(record) for record in records])
 
     def decide(self, state: EscalationState | None, item: Input, now: datetime) -> Decision[EscalationState] | Refused:
-        if item.kind == "command":
-            return domain.on_command(state, item.body, now, self.book(now, now))
+        decision = self._decide(state, item, now)
+        return decision if isinstance(decision, Refused) else _counted(decision)
+
+    def _decide(self, state: EscalationState | None, item: Input, now: datetime) -> Decision[EscalationState] | Refused:
+        desk = self._desk(item.subject)
+        if item.kind == "message":  # a notification went out, or never will: the hand-off's own time decides what follows
+            return Decision(state or EscalationState())
         if item.kind == "timer":
-            return _counted(domain.on_timer(state, item.body, now, self.book(now, now)))
+            book = self.book(now, now)
+            if item.body.name in handling.TIMERS:
+                return handling.on_timer(state, item.body, now, book, desk)
+            return handling.follow(state, domain.on_timer(state, item.body, now, book), None, now, book, desk)
+        if item.kind == "command":
+            book = self.book(now, now)
+            if isinstance(item.body, handling.COMMANDS) and state is not None and state.facts.received_at is not None:
+                return handling.on_command(state, item.body, now, book, desk)
+            done = domain.on_command(state, item.body, now, book)
+            return done if isinstance(done, Refused) else handling.follow(state, done, None, now, book, desk)
         event: Event = item.body
         model = EVENTS.get(event.type)
         if model is None:  # a type that a later version of Amends writes: noted as seen, nothing else
             return Decision(state or EscalationState())
-        book = self.book(event.time, now)
-        return _counted(domain.on_event(state, read_data(model, event.data), event.time, book))
+        book, data = self.book(event.time, now), read_data(model, event.data)
+        return handling.follow(state, domain.on_event(state, data, event.time, book), data, event.time, book, desk)
+
+    def _desk(self, complaint_id: UUID) -> Desk:
+        links = self._links
+        if links is None:
+            return Desk(self._known_teams())
+        return Desk(self._known_teams(), lambda number, until: links.url(complaint_id, number, until))
+
+    def _known_teams(self) -> Teams:
+        """The teams of the directory as it is now; made once for each version of it."""
+        if self._directory is None:
+            return NOBODY
+        directory = self._directory()
+        if self._teams[0] is not directory:
+            self._teams = directory, teams_of(directory)
+        return self._teams[1]
+
+    async def keep_lists(self, conn: Connection, work: Work[Any]) -> None:
+        """In the transaction of the save: what waits for people, and what customers were granted. Raises OverCap."""
+        await grants.save(conn, work, self.catalogue(work.now))
+
+    def catalogue(self, now: datetime) -> Mapping[str, Remedy]:
+        """The remedies of the policy in force."""
+        return self._policies.in_force(now, now).document.spec.remedies
 
     def book(self, at: datetime, now: datetime) -> Book:
         """The policies for something that happened `at` and is decided `now`."""
@@ -67,6 +116,19 @@ class Handlers:
             return Book(own, packs)
         directory = self._directory()
         return Book(own, packs, directory.top_tier, directory.desks)
+
+
+def teams_of(directory: Directory) -> Teams:
+    """The directory as the domain sees it: a member who is not known (any more) answers for nobody."""
+    people = directory.members
+    return Teams({
+        team.id: Team(
+            title=team.name or team.id, tier=team.tier, desk=team.desk, authority=team.authority, email=team.email,
+            chat=team.chat, webhook=team.webhook,
+            members={each: people[each].key or each for each in team.members if each in people},
+        )
+        for team in directory.teams.values()
+    })  # fmt: skip
 
 
 def _counted(decision: Decision[EscalationState]) -> Decision[EscalationState]:

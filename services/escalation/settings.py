@@ -18,3 +18,6 @@ class EscalationSettings(BaseSettings):
         description="Teams, members, tiers and desks (YAML); read again when it changes. Without it: what was stored by "
         "`amends directory put`, else the packaged example.",
     )
+    link_base: str = Field(
+        "", description="Address under which escalation is reached from outside, for the links in notifications. Empty: no links."
+    )

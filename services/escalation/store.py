@@ -11,6 +11,8 @@ from services.escalation.domain import EscalationState
 from shared.postgres.pool import Connection
 
 _STATE = TypeAdapter(EscalationState)
+REVISION = "select revision from complaint_state where complaint_id = $1"
+NOW = "select app_now()"
 FIND = "select state, app_now() as now from complaint_state where complaint_id = $1"
 
 

@@ -163,6 +163,76 @@ def _access_given(data: Data) -> Told:
     return Told("access given", f"by {data['by']}: {data['reason']}")
 
 
+def _hand_off_requested(data: Data) -> Told:
+    missing = data["package"].get("missing") or []
+    lacks = f"; without {', '.join(missing)}" if missing else ""
+    until = _when(data["accept_by"], "UTC")
+    return Told("handed over", f"to {data['team']} (tier {data['tier']}), answer by {until}: {data['reason']}{lacks}")
+
+
+def _hand_off_accepted(data: Data) -> Told:
+    return Told("accepted", f"by {data['by']} of {data['team']}")
+
+
+def _hand_off_refused(data: Data) -> Told:
+    return Told("not accepted", f"by {data['by']} of {data['team']}: {data['reason']}")
+
+
+def _hand_off_lapsed(data: Data) -> Told:
+    return Told("no answer", f"{data['team']} did not answer by {_when(data['accept_by'], 'UTC')}; it moves on")
+
+
+def _remedy_offered(data: Data) -> Told:
+    options = ", ".join(_option(each) for each in data["options"])
+    waits = f"; needs tier {data['needs_tier']}" if data.get("needs_tier") else ""
+    return Told("offered", f"{data['offer']}: {options}, by {data['by']}{waits}")
+
+
+def _option(option: Data) -> str:
+    amount = option.get("amount")
+    return f"{option['remedy']} {amount['amount']} {amount['currency']}" if amount else str(option["remedy"])
+
+
+def _remedy_authorised(data: Data) -> Told:
+    return Told("authorised", f"offer {data['offer']} by {data['by']}")
+
+
+def _remedy_countered(data: Data) -> Told:
+    return Told("counter-offer", f"to offer {data['offer']}: {data['asked']}")
+
+
+def _remedy_accepted(data: Data) -> Told:
+    return Told("offer accepted", f"{data['offer']}: {_option(data['option'])}")
+
+
+def _remedy_refused(data: Data) -> Told:
+    return Told("offer refused", f"{data['offer']}" + (f": {data['reason']}" if data.get("reason") else ""))
+
+
+def _incident(data: Data) -> Told:
+    return Told("help needed now", f"{data['kind'].replace('_', ' ')}, reported by {data['by']}")
+
+
+def _conduct_warned(data: Data) -> Told:
+    return Told("warned", f"by {data['by']}: {data['reason']}")
+
+
+def _conduct_restricted(data: Data) -> Told:
+    return Told("contact limited", f"{', '.join(data['scope'])} until {_when(data['until'], 'UTC')}, by {data['by']}: {data['reason']}")
+
+
+def _conduct_review(data: Data) -> Told:
+    return Told("review due", "the restriction is to be looked at again")
+
+
+def _conduct_appealed(data: Data) -> Told:
+    return Told("appealed", f"by {data['by']}: {data['words']}")
+
+
+def _conduct_ended(data: Data) -> Told:
+    return Told("limit ended", f"by {data['by']}: {data['reason']}")
+
+
 def _planned(data: Data) -> str:
     return f"{data['kind'].replace('_', ' ')} {data['number']} by {_channel(data['channel'])}, {_when(data['due_at'], 'UTC')}"
 
@@ -207,4 +277,19 @@ _TELLERS: dict[str, Callable[[Data], Told]] = {
     "amends.records.hold_lifted.v1": _hold_lifted,
     "amends.records.case_read.v1": _case_read,
     "amends.records.access_given.v1": _access_given,
+    "amends.escalation.hand_off_requested.v1": _hand_off_requested,
+    "amends.escalation.hand_off_accepted.v1": _hand_off_accepted,
+    "amends.escalation.hand_off_refused.v1": _hand_off_refused,
+    "amends.escalation.hand_off_lapsed.v1": _hand_off_lapsed,
+    "amends.escalation.remedy_offered.v1": _remedy_offered,
+    "amends.escalation.remedy_authorised.v1": _remedy_authorised,
+    "amends.escalation.remedy_countered.v1": _remedy_countered,
+    "amends.escalation.remedy_accepted.v1": _remedy_accepted,
+    "amends.escalation.remedy_refused.v1": _remedy_refused,
+    "amends.escalation.incident_logged.v1": _incident,
+    "amends.escalation.conduct_warned.v1": _conduct_warned,
+    "amends.escalation.conduct_restricted.v1": _conduct_restricted,
+    "amends.escalation.conduct_review_due.v1": _conduct_review,
+    "amends.escalation.conduct_appealed.v1": _conduct_appealed,
+    "amends.escalation.conduct_ended.v1": _conduct_ended,
 }

@@ -20,6 +20,7 @@ from shared.telemetry.tracing import Carrier
 # A caller waits no longer than this; then the outcome is unknown, and the same key tells it.
 WITHIN_S = 8.0
 FIND = "select digest, answer from command where key = $1"
+REVISION = "select revision from complaint_state where complaint_id = $1"
 KEEP = """
 insert into command (key, complaint_id, digest, answer) values ($1, $2, $3, $4::text::json) on conflict do nothing
 """
@@ -38,6 +39,10 @@ class KeyReused(Exception):
     """The idempotency key was used before for another command."""
 
 
+class Changed(Exception):
+    """The complaint is no longer as the caller has seen it."""
+
+
 async def execute(
     saves: Saves[Any],
     *,
@@ -47,8 +52,10 @@ async def execute(
     caller: str,
     carrier: Carrier | None,
     answer: Callable[[Decision[Any]], dict[str, Any]],
+    revision: int | None = None,
 ) -> Answer:
-    """Do `command` (a frozen pydantic model) about `subject`. Raises KeyReused.
+    """Do `command` (a frozen pydantic model) about `subject`. Raises KeyReused, and Changed when `revision` is given and the
+    complaint has another.
 
     A refused command is answered with its status and changes nothing; its key may be used again.
     """
@@ -66,6 +73,8 @@ async def execute(
                 raise KeyReused
             found["body"] = orjson.loads(row["answer"])
             return []
+        if revision is not None and await conn.fetchval(REVISION, subject) != revision:
+            raise Changed
         return [Input("command", subject, command, f"command/{name}", carrier, "command", str(subject))]
 
     async def also(conn: Connection, work: Work[Any]) -> None:

@@ -167,7 +167,7 @@ def wake(before: Conduct, now: datetime) -> datetime | None:
 
 def _may(teams: Teams, by: str) -> bool:
     tier = teams.tier_of(by)
-    return not teams.teams or (tier is not None and tier >= LEAD_TIER)
+    return not teams.peopled or (tier is not None and tier >= LEAD_TIER)
 
 
 def _not_a_lead(by: str) -> Refused:

@@ -108,13 +108,13 @@ def on_command(state: S, given: Command, now: datetime, book: Book, desk: Desk) 
                 return Refused(409, "No such team", f"The directory has no team '{given.team}': {names}.")
             _ask(draft, given.team, given.reason, given.by, now, book, desk)
         case AcceptHandOff():
-            pending = handoffs.answerable(state.hand_offs, given.number, given.by, desk.teams)
+            pending = handoffs.answerable(state.hand_offs, given, desk.teams)
             if isinstance(pending, Refused):
                 return pending
             after, event = handoffs.accepted(state.hand_offs, pending, given.by, now)
             _settle(draft, replace(state, hand_offs=after), event, pending)
         case RefuseHandOff():
-            pending = handoffs.answerable(state.hand_offs, given.number, given.by, desk.teams)
+            pending = handoffs.answerable(state.hand_offs, given, desk.teams)
             if isinstance(pending, Refused):
                 return pending
             gone, refusal = handoffs.refused(state.hand_offs, pending, given.reason, given.by, now)
@@ -209,7 +209,7 @@ def _ask(
 def _send(draft: _Draft, pending: HandOff, now: datetime, book: Book, desk: Desk) -> None:
     """The package goes to the team, and its time to answer begins."""
     state = draft.state
-    span = read(desk.teams.accept_within(pending.team))
+    span = read(book.own.decide(state.facts.as_of(now)).outcome.get("accept_within", handoffs.ACCEPT_WITHIN))
     calendar = calendar_of(page(book.own).calendar_text)
     due = business.due_at(calendar, to_seconds(now), span, ())
     accept_by = to_instant(due) if due is not None else now + handoffs.SAFETY

@@ -14,6 +14,7 @@ from shared.contracts.escalations import HandOffAccepted, HandOffLapsed, HandOff
 
 TIMER = "hand_off"
 # A package that still lacks something waits no longer than this; then it moves and says what is missing.
+ACCEPT_WITHIN = "4h"  # where the policy does not say
 SAFETY = timedelta(minutes=15)
 
 
@@ -69,6 +70,14 @@ class RefuseHandOff(BaseModel):
     by: Short = ""
 
 
+class AcceptByLink(AcceptHandOff):
+    """The same by the link of the notification: having it is being in the team."""
+
+
+class RefuseByLink(RefuseHandOff):
+    """The same by the link of the notification."""
+
+
 def asked(before: HandOffs, team: str, reason: str, by: str, now: datetime, *, complete: bool) -> HandOffs:
     """A new hand-off in place of one that waits. It is told at once when its package is complete."""
     number = before.number + 1
@@ -76,14 +85,15 @@ def asked(before: HandOffs, team: str, reason: str, by: str, now: datetime, *, c
     return replace(before, number=number, pending=HandOff(number, team, reason, by, None, waiting))
 
 
-def answerable(before: HandOffs, number: int | None, by: str, teams: Teams) -> HandOff | Refused:
-    """The hand-off that `by` may answer, or why not."""
+def answerable(before: HandOffs, given: AcceptHandOff | RefuseHandOff, teams: Teams) -> HandOff | Refused:
+    """The hand-off that may be answered so, or why not."""
+    number, by = given.number, given.by
     pending = before.pending
     if pending is None or pending.accept_by is None or (number is not None and number != pending.number):
         since = f" since {before.since:%Y-%m-%d %H:%M} UTC" if before.since else ""
         has = f"{before.owner or before.team} has it{since}" if before.team else "nobody has asked for one"
         return Refused(409, "Nothing to answer", f"This hand-off does not wait for an answer: {has}.")
-    if not teams.is_member(pending.team, by):
+    if not isinstance(given, AcceptByLink | RefuseByLink) and not teams.is_member(pending.team, by):
         detail = f"It was handed to {pending.team}, and {by} is not in that team (see the directory)."
         return Refused(403, "Not in the team", detail)
     return pending
