@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from shared.cli import WrongUse
 
@@ -33,6 +32,8 @@ def check_draft(
     "remedies_allowed": ["refund up to 50 GBP"], "fault": "ours", "history": ["what was sent before"]}}. Only draft is
     required; fault is ours, customer, third_party or unknown.
     """
+    from pydantic import ValidationError
+
     from services.followup.drafts import answer, default_rules
     from shared.policy.problems import PolicyRefused
     from shared.text.drafts.rules import rules_of
