@@ -18,9 +18,11 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from deploy.local.readiness import run_coroutine
-from deploy.local.services import Deployment, ServiceProcess, new_id_key, own_master_keys
+from deploy.local.services import Deployment, ServiceProcess, new_id_key
 from deploy.local.stack import LocalStack
 
+# Known to the checker (reading.py), which opens what is sealed with its own code.
+MASTER_KEY = bytes(range(32))
 CONSUMERS = ("escalation", "followup", "records")
 SOURCE = "faults"
 SESSION_TIMEOUT_S = 6.0
@@ -56,6 +58,13 @@ class Replica:
     balanced: bool = False  # a load balancer sends requests only to those that were ready once
 
 
+def _master_keys(folder: Path) -> Path:
+    """A file with the key that the checker opens payloads with."""
+    file = folder / "master-keys"
+    file.write_text(f"first {MASTER_KEY.hex()}\n")
+    return file
+
+
 class Fleet:
     """One deployment: its own database, topics and key; its replicas by name (`escalation-1`, ...).
 
@@ -67,7 +76,7 @@ class Fleet:
         self.folder = Path(tempfile.mkdtemp(prefix="logs-", dir=stack.data_dir))
         name = f"f{secrets.token_hex(4)}"
         dsn = urlunsplit(urlsplit(stack.addresses.postgres_dsn)._replace(path=f"/{name}"))
-        self.deployment = Deployment(dsn, stack.addresses.kafka_bootstrap, new_id_key(), own_master_keys(self.folder), f"{name}.")
+        self.deployment = Deployment(dsn, stack.addresses.kafka_bootstrap, new_id_key(), _master_keys(self.folder), f"{name}.")
         self.replicas: dict[str, Replica] = {}
         self.ends: list[End] = []
         self.key = ""

@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 SERVICES = ("intake", "escalation", "followup", "records")
 WRITER = {"complaints": "intake", "escalations": "escalation", "followups": "followup"}
@@ -100,13 +101,17 @@ async def read(dsn: str, bootstrap: str, prefix: str) -> World:
     conn = await asyncpg.connect(dsn, timeout=10)
     try:
         async with conn.transaction(isolation="repeatable_read"):
+            keys = {r["complaint_id"]: _unwrap(r["complaint_id"], r["wrapped"]) for r in await conn.fetch(CASE_KEYS)}
             return World(
                 records=records,
-                ledger=[_row(r) for r in await conn.fetch(LEDGER)],
+                ledger=[_row(r, keys) for r in await conn.fetch(LEDGER)],
                 ledger_size=await conn.fetchval("select size from records.ledger_head"),
                 tables={service: await _tables(conn, service) for service in SERVICES},
                 submissions=await conn.fetch("select * from intake.submission"),
-                bodies={str(r["id"]): r["body"] for r in await conn.fetch("select id, body from intake.delivery")},
+                bodies={
+                    str(r["id"]): _unseal(_unwrap(r["id"], r["wrapped"]), r["id"], r["body"])
+                    for r in await conn.fetch(BODIES)
+                },
                 timers={
                     (str(r["complaint_id"]), r["name"]): r["due_at"]
                     for r in await conn.fetch("select complaint_id, name, due_at from followup.timer")
@@ -116,14 +121,28 @@ async def read(dsn: str, bootstrap: str, prefix: str) -> World:
         await conn.close()
 
 
+CASE_KEYS = "select complaint_id, wrapped from records.complaint_key"
+BODIES = "select id, body, wrapped from intake.delivery join intake.delivery_key on delivery_key.delivery_id = delivery.id"
+MASTER_KEY = bytes(range(32))
 LEDGER = """
 select idx, leaf, leaf_hash, event_id, complaint_id, salt, payload, service, event_type, sequence
 from records.ledger_leaf full join records.ledger_payload using (idx) order by idx
 """
 
 
-def _row(row: Any) -> LedgerRow:
-    head, _, data = row["payload"].partition(b"\n")
+def _unwrap(owner: Any, wrapped: bytes) -> bytes:
+    """The data key under the master key: a length, its name, then nonce and ciphertext for the owner's id."""
+    return _unseal(MASTER_KEY, owner, wrapped[1 + wrapped[0] :])
+
+
+def _unseal(key: bytes, place: Any, sealed: bytes) -> bytes:
+    return AESGCM(key).decrypt(sealed[:12], sealed[12:], place.bytes)
+
+
+def _row(row: Any, keys: dict[Any, bytes]) -> LedgerRow:
+    plain = _unseal(keys[row["complaint_id"]], row["event_id"], row["payload"])
+    salt, payload = plain[:32], plain[32:]
+    head, _, data = payload.partition(b"\n")
     told = json.loads(head)
     event = Event(
         told["id"], told["type"], told["service"], told["subject"], told["sequence"], datetime.fromisoformat(told["time"]),
@@ -132,8 +151,8 @@ def _row(row: Any) -> LedgerRow:
     if (event.service, event.type, event.sequence) != (row["service"], row["event_type"], row["sequence"]):
         raise AssertionError(f"ledger row {row['idx']}: its columns and its payload name different events")
     return LedgerRow(
-        row["idx"], row["leaf"], row["leaf_hash"], str(row["event_id"]), str(row["complaint_id"]), row["salt"],
-        row["payload"], event,
+        row["idx"], row["leaf"], row["leaf_hash"], str(row["event_id"]), str(row["complaint_id"]), salt,
+        payload, event,
     )  # fmt: skip
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
+from pathlib import Path
 
 import asyncpg
 
@@ -16,8 +18,8 @@ from tests.faults.journal import Journal
 from tests.faults.load import Load
 from tests.faults.poison import Poison
 
-# Steps that only some services take; that of messages: tests/outside.
-ONLY = {"accept": ("intake",), "consume": CONSUMERS, "timers": ("followup",), "messages": ()}
+# Steps that only some services take.
+ONLY = {"accept": ("intake",), "consume": CONSUMERS, "timers": ("followup",), "messages": ("escalation",)}
 # Steps that are also taken when there is nothing to do: the crash comes a little later, under load.
 LATER = {"save": 6, "accept": 3}
 SECONDS = 150.0
@@ -35,10 +37,11 @@ async def test_a_crash_at_every_point(stack: LocalStack) -> None:
     """Each service dies at its first point, is started again armed with the next, and so on, while load comes in."""
     journal = Journal(SOURCE)
     plans = {f"{service}-1": plan(service) for service in ("intake", *CONSUMERS)}
-    assert {p.partition("=")[0] for points in plans.values() for p in points} == {
-        p for p in POINTS if ONLY.get(p.partition(".")[0]) != ()
-    }
-    with Fleet(stack, session_timeout_s=1.2, AMENDS_DEAD_LETTER_LIMIT="1000") as fleet:
+    assert {p.partition("=")[0] for points in plans.values() for p in points} == set(POINTS)
+    folder = Path(tempfile.mkdtemp(dir=stack.data_dir))
+    (folder / "teams.yaml").write_text("teams: {managers: {title: Managers, tier: 3, email: managers@shop.example}}")
+    told = {"AMENDS_ESCALATION_DIRECTORY_FILE": str(folder / "teams.yaml"), "AMENDS_DELIVERY_MAILDIR": str(folder / "mails")}
+    with Fleet(stack, session_timeout_s=1.2, AMENDS_DEAD_LETTER_LIMIT="1000", **told) as fleet:
         for name, points in plans.items():
             fleet.start(name, via=("forks", str(fleet.folder / name), *points))
         await asyncio.to_thread(fleet.await_ready)
