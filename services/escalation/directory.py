@@ -52,7 +52,9 @@ class Team(_Part):
 
 
 class Member(_Part):
-    """A person. `key`: the name of their API key, if it is another than their id. `authority`: what they may grant, per remedy; more than their team's where it is greater."""
+    """A person. `key`: the name of their API key, if it is another than their id.
+
+    `authority`: what they may grant, per remedy; more than their team's where it is greater."""
 
     id: Id
     name: Line | None = None

@@ -34,11 +34,6 @@ from shared.telemetry.health import Progress
 from tests.delivery.parts import ID_KEY, ListSender, MemoryKafka
 from tests.domain.examples import contact
 
-REMEDIES = """  remedies:
-    goodwill_payment: {title: Goodwill, kind: payment, limit: 500 GBP, per_customer: {amount: 100 GBP, window: 365d}}
-    workaround: {title: What helps now, kind: workaround, immediate: true}
-  rules:
-"""
 STATE = TypeAdapter(EscalationState)
 
 
@@ -48,7 +43,7 @@ class Desk:
     def __init__(self, pool: Pool) -> None:
         self.pool, self.kafka = pool, MemoryKafka()
         text = (files("services.escalation") / "policy" / "escalation.retail.yaml").read_text()
-        policy = load_policy(text.replace("  rules:\n", REMEDIES, 1), origin="test")
+        policy = load_policy(text.replace("amount: 1000 GBP, window", "amount: 100 GBP, window"), origin="test")
         handlers = Handlers(Fixed(policy))
         relay = Relay(service="escalation", pool=pool, sender=ListSender(self.kafka), progress=Progress())
         self.saves: Saves[EscalationState] = Saves(
@@ -127,7 +122,7 @@ async def test_what_has_changed_since_it_was_read_is_not_done(desk: Desk) -> Non
 async def test_hand_offs_that_wait_are_listed_until_they_are_answered(desk: Desk) -> None:
     subject = await desk.complaint(tags=("injury",))
     row = await desk.pool.fetchrow("select * from hand_off")
-    assert (row["complaint_id"], row["team"], row["number"]) == (subject, "tier-3", 1)
+    assert (row["complaint_id"], row["team"], row["number"]) == (subject, "safety", 1)
     from services.escalation.domain.handoffs import AcceptHandOff
 
     await desk.do(subject, AcceptHandOff(by="kim"))

@@ -17,7 +17,7 @@ from services.escalation.domain.conduct import AppealConduct, EndRestriction, He
 from services.escalation.domain.handling import Desk
 from services.escalation.domain.handoffs import AcceptHandOff, HandOver, RefuseHandOff
 from services.escalation.domain.remedies import AcceptOffer, AuthoriseOffer, OfferRemedy, RefuseOffer
-from services.escalation.domain.teams import Teams
+from services.escalation.domain.teams import Team, Teams
 from services.escalation.links import BadLink, Links
 from shared.contracts.complaints import ComplaintReceived, ContactAdded, Money
 from shared.contracts.decision import Decision, Due, Refused
@@ -35,16 +35,14 @@ from shared.policy.shape import Remedy
 from tests.domain.examples import START, contact, policy
 
 BOOK = Book(policy("escalation"))
-TEAMS = Teams.model_validate({
-    "teams": {
-        "front": {"title": "Front line", "tier": 1, "members": {"agent-7": {}}},
-        "supervisors": {
-            "title": "Supervisors", "tier": 2, "accept_within": "2h", "email": "sup@shop.example", "chat": "leads",
-            "members": {"anna": {}, "bo": {"key": "bo-key"}}, "authority": {"refund": "200 GBP"},
-        },
-        "managers": {"title": "Managers", "tier": 3, "webhook": "crm", "members": {"kim": {}}, "authority": {"refund": "1000 GBP"}},
-        "legal": {"title": "Legal", "tier": 3, "desks": ["legal"]},
-    }
+TEAMS = Teams({
+    "front": Team("Front line", 1, members={"agent-7": "agent-7"}),
+    "supervisors": Team(
+        "Supervisors", 2, email="sup@shop.example", chat="leads", members={"anna": "anna", "bo": "bo-key"},
+        authority={"refund": "200 GBP"},
+    ),
+    "managers": Team("Managers", 3, webhook="crm", members={"kim": "kim"}, authority={"refund": "1000 GBP"}),
+    "legal": Team("Legal", 3, "legal"),
 })  # fmt: skip
 DESK = Desk(TEAMS)
 HOUR = timedelta(hours=1)
@@ -106,7 +104,7 @@ def test_only_the_team_answers() -> None:
     assert isinstance(refused, Refused)
     assert refused.status == 403
     assert isinstance(do(state, AcceptHandOff(by="bo-key")), Decision)
-    gone = Desk(Teams.model_validate({"teams": {"front": {"title": "F", "tier": 1}}}))
+    gone = Desk(Teams({"front": Team("F", 1)}))
     assert isinstance(handling.on_command(state, AcceptHandOff(by="anyone"), START, BOOK, gone), Decision), "the team is no more"
 
 
@@ -233,7 +231,7 @@ def test_above_authority_it_waits_for_a_tier_that_may_and_not_for_oneself() -> N
     assert own.offers[0].standing == "open", "she may grant it herself"
     beyond = remedies.command(
         remedies.Remedies(), OfferRemedy(options=(option("400"), NOW_ONE), by="anna"), CATALOGUE, AUTHORITY,
-        TEAMS.model_copy(update={"teams": {}}), START,
+        Teams(), START,
     )  # fmt: skip
     assert isinstance(beyond, Refused)
     assert "nobody in the directory" in beyond.detail
