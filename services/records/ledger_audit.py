@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from services.records import tree_store
-from services.records.log_folder import BackDated, Report, report
+from services.records.log_folder import BackDated, Report, Tell, report
 from services.records.payload_audit import ROWS, Payloads
 from services.records.payloads import CaseKeys
 from services.records.tree import merkle, note, tiles
@@ -23,9 +23,6 @@ select idx from ledger_leaf where idx < 0 or idx >= $1
 union all select idx from ledger_payload where idx < 0 or idx >= $1 order by idx limit 1
 """
 _IDS = slice(4, 36)  # where a leaf has them
-
-Tell = Callable[[int, int], None]
-
 
 async def audit(
     conn: Conn, keys: Sequence[note.Verifier], known: Sequence[Head] = (), *, case_keys: CaseKeys | None = None,

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from uuid import UUID
 
 import typer
@@ -32,6 +32,13 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the l
 PublicKey = Annotated[
     Path | None,
     typer.Option("--public-key", help="The log's public key(s), one a line, from a source you trust.", show_default=False),
+]
+Witnesses = Annotated[
+    Path | None,
+    typer.Option(help="Public keys of witnesses, one a line: they must have cosigned, too.", show_default=False),
+]
+Quorum = Annotated[
+    int | None, typer.Option(min=1, help="So many of the witnesses suffice; default: all.", show_default=False)
 ]
 Checkpoints = Annotated[
     list[Path] | None,
@@ -90,6 +97,8 @@ def verify(
     folder: Annotated[Path | None, typer.Option("--from", help="An exported log; default: the database.", show_default=False)] = None,
     public_key: PublicKey = None,
     checkpoint: Checkpoints = None,
+    witnesses: Witnesses = None,
+    quorum: Quorum = None,
     payloads: Annotated[
         bool, typer.Option("--payloads/--no-payloads", help="In the database: check what people wrote, too. Without it is faster.")
     ] = True,
@@ -104,16 +113,23 @@ def verify(
     from services.records import ledger_audit, log_folder
 
     keys = [] if public_key is None else read_keys(public_key)
+    cosigners = _witnesses(witnesses, quorum)
     if folder is not None:
         if not keys:
             raise WrongUse("--public-key is needed: an exported log cannot vouch for its own key")
         if not folder.is_dir():
             raise WrongUse(f"there is no folder {folder}")
         known = _known(checkpoint or [], keys)
-        end(known if isinstance(known, log_folder.Report) else log_folder.audit(folder, keys, known), as_json)
+        if isinstance(known, log_folder.Report):
+            end(known, as_json)
+        end(
+            log_folder.audit(folder, keys, known, witnesses=cosigners, quorum=quorum, tell=_progress("checked")), as_json
+        )
 
     async def check(conn: Connection) -> Report:
         from services.records import tree_store
+        from services.records.tree import checkpoint as checkpoints
+        from services.records.tree import note
 
         trusted = keys or [log_folder.read_keys(key)[0] for key in await tree_store.keys(conn)]
         last = await tree_store.last_checkpoint(conn)
@@ -122,6 +138,11 @@ def verify(
         known = _known(checkpoint or [], trusted)
         if isinstance(known, log_folder.Report):
             return known
+        if cosigners:
+            try:
+                checkpoints.open_trusted("" if last is None else last.note, trusted, cosigners, quorum)
+            except note.BadNote as error:
+                return log_folder.refused(str(error), "" if last is None else last.note)
         return await ledger_audit.audit(
             conn, trusted, known, case_keys=own_case_keys(), payloads=payloads, tell=_progress("checked")
         )
@@ -173,16 +194,18 @@ def check_proof(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The proof.", show_default=False)],
     payload: Annotated[Path, typer.Option(help="The recorded bytes of the event.", show_default=False)],
     public_key: Annotated[Path, typer.Option("--public-key", help="The log's public key(s).", show_default=False)],
+    witnesses: Witnesses = None,
+    quorum: Quorum = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a proof, offline: these bytes were recorded, at this time, in the log that this key signs. Ends with 1 if not."""
     from services.records import proofs
     from services.records.tree import checkpoint, note
 
-    keys = read_keys(public_key)
+    keys, cosigners = read_keys(public_key), _witnesses(witnesses, quorum)
     proof, recorded = read_file(file), read_file(payload)
     try:
-        found = proofs.check(as_text(proof), recorded, keys)
+        found = proofs.check(as_text(proof), recorded, keys, cosigners, quorum)
     except note.BadNote as error:
         if as_json:
             print_json({"valid": False, "reason": str(error)})
@@ -210,7 +233,18 @@ def check_proof(
     typer.echo(f"  occurred {found.occurred_at.isoformat()}, recorded {found.recorded_at.isoformat()}")
 
 
-def end(report: Report, as_json: bool) -> None:
+def _witnesses(file: Path | None, quorum: int | None) -> list[note.Verifier]:
+    from services.records.tree import note
+
+    keys = [] if file is None else read_keys(file)
+    if any(key.algorithm != note.COSIGNATURE for key in keys):
+        raise WrongUse(f"{file} holds the key of a log; a witness's key is wanted")
+    if quorum is not None and quorum > len(keys):
+        raise WrongUse(f"--quorum {quorum} needs so many keys in --witnesses; there are {len(keys)}")
+    return keys
+
+
+def end(report: Report, as_json: bool) -> NoReturn:
     if as_json:
         print_json(report.as_json())
     else:

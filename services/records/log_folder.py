@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from services.records.tree.audit import Audit, Finding, exact
 from services.records.tree.checkpoint import Head
 
 CHECKPOINT, VKEY, RETIRED, EARLIER = "checkpoint", "log.vkey", "retired.vkeys", "checkpoints"
+Tell = Callable[[int, int], None]
 MAX_BUNDLE = tiles.WIDTH * (tiles.MAX_ENTRY + 2)
 
 
@@ -64,10 +65,15 @@ def read_keys(text: str) -> list[note.Verifier]:
     return keys
 
 
-def audit(folder: Path, keys: Sequence[note.Verifier], known: Sequence[Head] = ()) -> Report:
-    """Check everything in `folder` against its checkpoint, which must be signed by one of `keys`.
+def audit(
+    folder: Path, keys: Sequence[note.Verifier], known: Sequence[Head] = (), *, witnesses: Sequence[note.Verifier] = (),
+    quorum: int | None = None, tell: Tell = lambda done, size: None,
+) -> Report:  # fmt: skip
+    """Check everything in `folder` against its checkpoint, which must be signed by one of `keys`, and cosigned by `quorum`
+    of `witnesses` (default: all).
 
-    `known` are heads that the auditor has kept: the log must begin with each of them.
+    `known` are heads that the auditor has kept: the log must begin with each of them. `tell` hears how many of how many
+    records are done.
     """
     try:
         text = (folder / CHECKPOINT).read_bytes()[: note.MAX_NOTE].decode()
@@ -78,7 +84,7 @@ def audit(folder: Path, keys: Sequence[note.Verifier], known: Sequence[Head] = (
     except OSError as error:
         return refused(f"the checkpoint cannot be read: {error.strerror}")
     try:
-        head, _ = checkpoint.open_trusted(text, keys)
+        head, _ = checkpoint.open_trusted(text, keys, witnesses, quorum)
     except note.BadNote as error:
         return refused(str(error), text)
     files = _Files(folder)
@@ -94,6 +100,7 @@ def audit(folder: Path, keys: Sequence[note.Verifier], known: Sequence[Head] = (
         oddities += odd
         oddities += back_dated.look(number * tiles.WIDTH, entries)
         running.add(number, [merkle.leaf_hash(entry) for entry in entries], files.tile(0, number, width))
+        tell(number * tiles.WIDTH + width, head.size)
     found = running.finish(files.tile)
     oddities += files.odd(head.size)
     first = min([*([found] if found else []), *oddities], key=lambda each: each.start, default=None)

@@ -41,13 +41,15 @@ def make(index: int, leaf: bytes, salt: bytes, hashes: Sequence[bytes], signed: 
     return Proof(salt + leaf, index, tuple(hashes), signed)
 
 
-def check(text: str, payload: bytes, keys: Sequence[note.Verifier]) -> Proved:
+def check(
+    text: str, payload: bytes, keys: Sequence[note.Verifier], witnesses: Sequence[note.Verifier] = (), quorum: int | None = None
+) -> Proved:
     """Check a proof against the payload. Raises BadNote, with what does not fit."""
     proof = Proof.parse(text)
     if len(proof.extra) != EXTRA_SIZE:
         raise note.BadNote("the proof's extra line does not hold salt and leaf")
     salt, leaf = proof.extra[: ledger.SALT_SIZE], proof.extra[ledger.SALT_SIZE :]
-    head = proof.check(leaf, keys)
+    head = proof.check(leaf, keys, witnesses, quorum)
     try:
         fields = ledger.read(leaf)
     except ValueError as error:

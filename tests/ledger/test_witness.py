@@ -178,6 +178,16 @@ def test_from_files_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     file.write_text(file.read_text() + line)
     assert cli.run(["records", "verify", "--from", str(tmp_path / "one"), "--public-key", str(tmp_path / "logs"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["valid"]
+    (tmp_path / "witnesses").write_text(f"{verifier.vkey}\n{W1.verifier.vkey}\n")
+    wanted = ["--public-key", str(tmp_path / "logs"), "--witnesses", str(tmp_path / "witnesses")]
+    assert cli.run(["records", "verify", "--from", str(tmp_path / "one"), *wanted]) == 1
+    assert "cosigned by 1 of the given witnesses; 2 are wanted" in capsys.readouterr().out
+    assert cli.run(["records", "verify", "--from", str(tmp_path / "one"), *wanted, "--quorum", "1"]) == 0
+    file.write_text(file.read_text() + line)
+    assert cli.run(["records", "verify", "--from", str(tmp_path / "one"), *wanted]) == 1, "the same one twice is one"
+    assert cli.run(["records", "verify", "--from", str(tmp_path / "one"), *wanted, "--quorum", "3"]) == 2
+    assert cli.run(["records", "verify", "--from", str(tmp_path / "one"), *wanted[:3], str(tmp_path / "logs")]) == 2
+    capsys.readouterr()
     code, told = sign(FORKED, "two")
     assert code == 1
     assert "from 0 to 299" in told

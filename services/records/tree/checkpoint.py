@@ -52,8 +52,10 @@ def sign(head: Head, signers: Sequence[note.Signer]) -> note.Note:
     return note.sign(head.text, signers)
 
 
-def open_trusted(text: str, keys: Iterable[note.Verifier]) -> tuple[Head, note.Note]:
-    """Read a checkpoint that one of the log's `keys` has signed. Raises BadNote.
+def open_trusted(
+    text: str, keys: Iterable[note.Verifier], witnesses: Sequence[note.Verifier] = (), quorum: int | None = None
+) -> tuple[Head, note.Note]:
+    """Read a checkpoint that one of the log's `keys` has signed, and `quorum` of `witnesses` (default: all). Raises BadNote.
 
     A key counts for the log of its own name only, and a witness's key never stands for the log's.
     """
@@ -62,4 +64,9 @@ def open_trusted(text: str, keys: Iterable[note.Verifier]) -> tuple[Head, note.N
     own = [key for key in keys if key.name == head.origin and key.algorithm == note.ED25519]
     if not note.trusted(signed, own):
         raise note.BadNote("the checkpoint is not signed by the given key")
+    cosigners = [key for key in witnesses if key.algorithm == note.COSIGNATURE]
+    wanted = len(witnesses) if quorum is None else quorum
+    there = {(each.name, each.key_id) for each in note.trusted(signed, cosigners)}
+    if len(there) < wanted:
+        raise note.BadNote(f"the checkpoint is cosigned by {len(there)} of the given witnesses; {wanted} are wanted")
     return head, signed

@@ -48,9 +48,11 @@ class Proof:
             raise note.BadNote("a hash of the proof is not 32 bytes long")
         return cls(extra, int(index.removeprefix("index ")), hashes, signed)
 
-    def check(self, leaf: bytes, keys: Sequence[note.Verifier]) -> checkpoint.Head:
+    def check(
+        self, leaf: bytes, keys: Sequence[note.Verifier], witnesses: Sequence[note.Verifier] = (), quorum: int | None = None
+    ) -> checkpoint.Head:
         """The head of the log that holds `leaf` at the proof's index. Raises BadNote when it is not proved."""
-        head, _ = checkpoint.open_trusted(self.signed, keys)
+        head, _ = checkpoint.open_trusted(self.signed, keys, witnesses, quorum)
         if not merkle.verify_inclusion(merkle.leaf_hash(leaf), self.index, head.size, self.hashes, head.root):
             raise note.BadNote(f"the record is not number {self.index} of the log that the checkpoint signs")
         return head
