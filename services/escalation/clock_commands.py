@@ -31,9 +31,27 @@ _EXAMPLE = (
 )
 
 
-@clock.callback()
-def _group() -> None:
-    """Keeps `compute` a subcommand while it is the only one."""
+@clock.command(epilog="Example: amends clock holidays office.ics --from 2026 --to 2028")
+def holidays(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An iCalendar file (.ics).", show_default=False)],
+    first: Annotated[int, typer.Option("--from", min=1900, max=2200, help="First year.", show_default=False)],
+    last: Annotated[int, typer.Option("--to", min=1900, max=2200, help="Last year.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """The whole days of an iCalendar file, as a policy's `calendar.holidays` takes them."""
+    from shared.calendar.holiday_lists import HolidaysRefused, from_icalendar
+
+    if last < first:
+        raise WrongUse("--to is before --from")
+    try:
+        found = from_icalendar(_text(file), first, last)
+    except HolidaysRefused as refused:
+        raise WrongUse(f"{file}: {refused}") from None
+    if as_json:
+        print_json({"holidays": [{"date": day.isoformat(), "name": name} for day, name in found.items()]})
+        return
+    for day, name in found.items():
+        typer.echo(f'- "{day.isoformat()}"  # {"".join(c if c.isprintable() else " " for c in name)}')
 
 
 @clock.command(epilog=_EXAMPLE)

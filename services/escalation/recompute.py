@@ -17,7 +17,7 @@ import structlog
 from pydantic import TypeAdapter
 
 from services.escalation.domain import RECOMPUTE, Book, EscalationState, recomputed
-from shared.contracts.decision import Due
+from shared.contracts.decision import Decision, Due
 from shared.errors import NotReady
 from shared.postgres.inputs import Input, Inputs
 from shared.postgres.pool import Connection, Pool, connection
@@ -110,18 +110,23 @@ class Recompute:
         return True
 
     async def _batch(self, rows: Iterable[Any], now: datetime) -> int:
-        """Looks at each without a lock; what would change is decided again inside of a save."""
+        """Looks at each without a lock. What changes is saved; where the state is another by then, it is decided again."""
         book = self._book(now)
-        changing = []
+        found: dict[UUID, tuple[EscalationState, Decision[EscalationState]]] = {}
         for number, row in enumerate(rows):
             state = None if row["state"] is None else self._read(row["state"])
-            if state is not None and recomputed(state, now, book).events:
-                changing.append(row["complaint_id"])
+            if state is not None and (decision := recomputed(state, now, book)).events:
+                found[row["complaint_id"]] = state, decision
             if number % 50 == 49:
                 await asyncio.sleep(0)  # let the others go on
-        if changing:
-            await self._saves.act(lambda conn: _inputs(conn, changing, now))
-        return len(changing)
+
+        def decide(state: EscalationState | None, item: Input, at: datetime) -> Decision[EscalationState]:
+            seen, decision = found[item.subject]
+            return decision if state == seen else recomputed(state or EscalationState(), at, book)
+
+        if found:
+            await self._saves.act(lambda conn: _inputs(conn, list(found), now), decide=decide)
+        return len(found)
 
 
 async def _inputs(conn: Connection, subjects: list[UUID], now: datetime) -> Inputs:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time, timedelta
 from difflib import get_close_matches
+from typing import Any
 
 from shared.calendar.calendar import Holidays
 
 _CODE = re.compile(r"([A-Za-z]{2})(?:-([A-Za-z0-9 ]{1,20}))?", re.ASCII)
+
+_LONGEST_DAYS, _MOST = 60, 10_000  # one event's days, one rule's events: an office is not closed for longer
 
 
 class HolidaysRefused(ValueError):
@@ -42,6 +45,56 @@ def public(country: str) -> Holidays:
     known = holidays.country_holidays(code, subdiv=region, expand=False)
     language = "en_US" if "en_US" in known.supported_languages else None
     return of_year
+
+
+def from_icalendar(text: str, first_year: int, last_year: int) -> dict[date, str]:
+    """The whole days that the events of an iCalendar file cover in these years, with the events' names.
+
+    Events of several days and repeated ones are laid out; cancelled ones, and those with a time of day, are no holidays.
+    Raises HolidaysRefused.
+    """
+    from icalendar import Calendar as File
+
+    try:
+        events = list(File.from_ical(text).walk("VEVENT"))
+        found: dict[date, str] = {}
+        for event in events:
+            for day in _days(event, first_year, last_year):
+                found.setdefault(day, str(event.get("SUMMARY", "holiday"))[:100])
+    except HolidaysRefused:
+        raise
+    except Exception as error:  # the library raises many kinds for what is not iCalendar
+        raise HolidaysRefused(f"this is no iCalendar file that can be read ({type(error).__name__})") from None
+    return dict(sorted(found.items()))
+
+
+def _days(event: Any, first_year: int, last_year: int) -> Iterator[date]:
+    start = event.decoded("DTSTART")
+    if isinstance(start, datetime) or str(event.get("STATUS", "")) == "CANCELLED":
+        return
+    end = event.decoded("DTEND") if "DTEND" in event else start + event.decoded("DURATION", timedelta(days=1))
+    length = min(max((end - start).days, 1), _LONGEST_DAYS)
+    for first in _repeated(event, start, first_year, last_year):
+        for day in (first + timedelta(days=number) for number in range(length)):
+            if first_year <= day.year <= last_year:
+                yield day
+
+
+def _repeated(event: Any, start: date, first_year: int, last_year: int) -> Iterator[date]:
+    if "RRULE" not in event:
+        yield start
+        return
+    from dateutil.rrule import rrulestr
+
+    rule = rrulestr(event["RRULE"].to_ical().decode(), dtstart=datetime.combine(start, time()))
+    left_out = event.get("EXDATE", [])
+    skipped = {each.dt for group in (left_out if isinstance(left_out, list) else [left_out]) for each in group.dts}
+    begin = datetime(first_year, 1, 1) - timedelta(days=_LONGEST_DAYS)  # noqa: DTZ001 - whole days have no zone
+    for number, at in enumerate(rule.xafter(begin, inc=True)):
+        if at.year > last_year or number > _MOST:
+            return
+        if at.date() not in skipped:
+            yield at.date()
 
 
 def _checked(country: str, known: Mapping[str, list[str]]) -> tuple[str, str | None]:

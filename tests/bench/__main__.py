@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from deploy.local.processes import Interrupted, StartFailed, interrupts
-from tests.bench import hops, imports, large, ledger, reload, sampler, webhooks, whole_way
+from tests.bench import clocks, hops, imports, large, ledger, reload, sampler, webhooks, whole_way
 from tests.bench.bed import SERVICES, servers, tell
 from tests.bench.parts import parts
 from tests.bench.policies import policies
@@ -21,7 +21,7 @@ from tests.harness.cluster import Cluster
 
 QUICK_S = 6.0
 PROBE_S, SHORT_PROBE_S = 6.0, 3.0
-PARTS = ("limit", "hops", "whole_way", "rss", "parts", "adapters", "hooks", "policy", "reload", "ledger", "csv", "large")
+PARTS = ("limit", "hops", "whole_way", "rss", "parts", "adapters", "hooks", "policy", "reload", "ledger", "csv", "clocks", "large")
 DEFAULT = PARTS[:-1]
 EXAMPLES = """\
 parts:
@@ -36,6 +36,8 @@ parts:
   reload     latency to the ledger while a new version of the policy, with 50 rules more, comes into force every 2 s
   ledger     saving into the ledger beside plain COPY, the tree, verifying, proving, bytes on disk
   csv        a CSV file of 100,000 rows (quick: 10,000), from the command to Kafka
+  clocks     one business-time computation, working all clocks out again, and how late timers fire: 100,000 open complaints
+             with five clocks each (--complaints 1000000: a million)
   large      the hops with 1,000,000 complaints in the database, beside the same on empty tables. About 8 minutes and
              4 GB of disk; only when it is asked for
 
@@ -75,8 +77,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--complaints",
         type=int,
-        default=large.COMPLAINTS,
-        help="how many large puts into the database (default 1,000,000)",
+        help="how many large and clocks put into the database (default 1,000,000 and 100,000)",
     )
     parser.add_argument("--quick", action="store_true", help="little data: a first look, in less than two minutes")
     parser.add_argument("--json", metavar="FILE", help="write the results there, too")
@@ -86,7 +87,7 @@ def arguments() -> argparse.Namespace:
     given.seconds = given.seconds or (QUICK_S if given.quick or given.part == "rss" else 20.0)
     if given.events < 5_000:
         parser.error("--events must be at least 5000: fewer are over before they can be measured")
-    if given.rounds < 1 or given.seconds < QUICK_S or given.complaints < large.VARIANTS:
+    if given.rounds < 1 or given.seconds < QUICK_S or (given.complaints or large.VARIANTS) < large.VARIANTS:
         parser.error(f"at least 1 round, {QUICK_S:.0f} seconds and {large.VARIANTS} complaints")
     return given
 
@@ -135,9 +136,11 @@ async def measure(given: argparse.Namespace, folder: Path, results: dict[str, An
             results["ledger"] = await ledger.ledger(cluster, folder, events=given.events, rounds=given.rounds)
         if "csv" in wanted:
             results["csv"] = await imports.imports(cluster, folder, rows=10_000 if given.quick else 100_000)
+        if "clocks" in wanted:
+            results["clocks"] = await clocks.clocks(cluster, given.complaints or (20_000 if given.quick else clocks.MANY))
         if "large" in wanted:
             results["large"] = await large.large(
-                cluster, folder, services, events=given.events, rounds=given.rounds, complaints=given.complaints
+                cluster, folder, services, events=given.events, rounds=given.rounds, complaints=given.complaints or large.COMPLAINTS
             )
 
 

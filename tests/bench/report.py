@@ -65,9 +65,29 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         rate = found["complaints_s"]
         yield f"  p99 to the ledger at {rate:.0f}/s: {calm:.1f} ms, with {count} reloads {with_:.1f} ms: {found['effect_ms']:+.1f} ms"
         yield ""
+    if "clocks" in results:
+        yield from _clocks(results["clocks"])
     for service, text in results.get("profile", {}).items():
         yield f"profile of {service}"
         yield text
+
+
+def _clocks(found: Mapping[str, Any]) -> Iterator[str]:
+    one, sweep, timers = found["computation"], found["recompute"], found["timers"]
+    yield "clocks"
+    yield (
+        f"  one computation     median {one['median_us']:.1f} us, worst {one['worst_us']:.1f} us (to stay below 20); with its "
+        f"segments {one['explained_median_us']:.1f} us"
+    )
+    yield (
+        f"  worked out again    {sweep['unchanged_s']:,} complaints/s when nothing changes, {sweep['all_changed_s']:,} when every "
+        f"one does (to reach: 3,000); {sweep['unchanged_cpu_us']} and {sweep['all_changed_cpu_us']} us CPU each"
+    )
+    yield (
+        f"  timers              {timers['fired']:,} fired, p50 {timers['p50_ms']:.0f} ms and p99 {timers['p99_ms']:.0f} ms late (to stay "
+        f"below 1,000), {timers['early']} early; {timers['flow_s']:,} new complaints/s beside {timers['complaints']:,} open ones"
+    )
+    yield ""
 
 
 def _policy(found: Mapping[str, Any]) -> Iterator[str]:
