@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from shared.policy import schemas
+from shared.policy import schemas, yaml_source
 from shared.policy.analysis.check import check
 from shared.policy.analysis.proofs import proofs
 from shared.policy.document import load_policy
@@ -27,6 +27,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 1 problems found in the document, 2 wrong use (no such file, facts that are not JSON).",
 )
 
+MAX_BYTES = 4 * yaml_source.MAX_CHARACTERS
 PACKS = sorted((Path(__file__).parent / "packs").glob("*.yaml"))
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A policy document (YAML).", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
@@ -46,8 +47,8 @@ def validate(
 
     With --prove also: rules that nothing can reach, gaps, overlaps, and each invariant, with a complaint that breaks it.
     """
-    text = _text(file)
     try:
+        text = document_text(file)
         policy = load_policy(text, origin=str(file))
         if found := check(policy, text):
             raise PolicyRefused(found, origin=str(file), text=text)
@@ -197,8 +198,8 @@ def _rows(prefix: str, facts: Any) -> list[tuple[str, Fact]]:
 
 def checked(file: Path, as_json: bool) -> tuple[Policy, str]:
     """A document that `validate` and `test` both pass, and its text; otherwise the command says why and ends with 1."""
-    text = _text(file)
     try:
+        text = document_text(file)
         policy = load_policy(text, origin=str(file))
         if found := check(policy, text):
             raise PolicyRefused(found, origin=str(file), text=text)
@@ -222,7 +223,7 @@ def checked(file: Path, as_json: bool) -> tuple[Policy, str]:
 def load_document(file: Path, shape: dict[str, Any], as_json: bool) -> Policy:
     """The policy of a document; what is wrong with it ends the command with 1. `shape`: see _refuse."""
     try:
-        return load_policy(_text(file), origin=str(file))
+        return load_policy(document_text(file), origin=str(file))
     except PolicyRefused as refused:
         _refuse(refused, shape, as_json)
 
@@ -242,6 +243,20 @@ def _show(problems: tuple[Problem, ...], text: str, file: Path, severity: str) -
     for problem in problems:
         place, _, rest = describe(problem, origin=str(file), text=text).partition(": ")
         typer.echo(f"{place}: {severity}: {rest}", err=True)
+
+
+def document_text(file: Path) -> str:
+    """The text of a document. Raises PolicyRefused where it is no text, or longer than any policy."""
+    try:
+        if file.is_file() and file.stat().st_size > MAX_BYTES:
+            longest = Problem(1, 1, None, f"the file is longer than {MAX_BYTES // 1024:,} KiB")
+            raise PolicyRefused([longest], origin=str(file))
+        return file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise PolicyRefused([Problem(line, 1, None, "not UTF-8 text; save it as UTF-8")], origin=str(file)) from None
+    except OSError as error:
+        _wrong_use(f"{file}: cannot be read: {error.strerror}")
 
 
 def _text(file: Path) -> str:

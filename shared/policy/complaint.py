@@ -37,6 +37,7 @@ class ComplaintFacts:
     product: str | None = None
     amount_claimed: float | None = None
     currency: str | None = None
+    reopened: int = 0
 
     def after_contact(self, contact: Contact) -> Self:
         """With what a contact of the customer says. A later one can make things more serious, never less."""
@@ -74,7 +75,8 @@ class ComplaintFacts:
     def after_status(self, status: Status, at: datetime) -> Self:
         """With a new status. Reopened means open again with the same clocks, and resolved no longer."""
         resolved_at = at if status == "resolved" else self.resolved_at if status == "closed" else None
-        return replace(self, status=status, resolved_at=resolved_at)
+        again = status == "open" and self.status in ("resolved", "closed")
+        return replace(self, status=status, resolved_at=resolved_at, reopened=self.reopened + again)
 
     def as_of(self, time: datetime) -> dict[str, Any]:
         """In the form that policies take, for a decision at `time`."""
@@ -92,6 +94,8 @@ class ComplaintFacts:
         for name in _WHERE_KNOWN:
             if (value := getattr(self, name)) is not None:
                 complaint[name] = value
+        if self.reopened:
+            complaint["reopened"] = self.reopened
         if self.support_needs:
             complaint["customer"]["support_needs"] = list(self.support_needs)
         if self.country is not None:

@@ -154,3 +154,16 @@ def test_the_schema_of_no_service_is_wrong_use() -> None:
     result = run("schema", "nothing")
     assert result.exit_code == 2
     assert "intake, escalation, followup, records" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [(b"a: b\n\xff\xfe", 2), (b"x" * 3_000_000, 1), (b"\0", 1), (b"", 1)],
+    ids=["bytes", "long", "nul", "empty"],
+)
+def test_a_document_that_is_no_text_is_an_invalid_document(tmp_path: Path, content: bytes, line: int) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_bytes(content)
+    for command in (["validate", path], ["test", path]):
+        found = as_json(*command, exit_code=1)
+        assert [each["line"] for each in found["errors"]] == [line]

@@ -26,7 +26,7 @@ def diff(old: Old, new: New, as_json: AsJson = False) -> None:
     """
     before, after = (load_document(file, {}, as_json) for file in (old, new))
     if before.kind != after.kind:
-        raise WrongUse(f"{old} is a {before.kind} and {new} a {after.kind}: only documents of one kind compare")
+        raise WrongUse(f"{old} is of kind {before.kind}, {new} of {after.kind}: only documents of one kind compare")
     found = difference(before, after)
     if as_json:
         print_json(

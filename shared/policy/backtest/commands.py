@@ -54,7 +54,7 @@ def backtest(
     new = load_document(file, {"passed": False}, as_json)
     before = None if old is None else load_document(old, {"passed": False}, as_json)
     if before is not None and before.kind != new.kind:
-        raise WrongUse(f"{old} is a {before.kind} and {file} a {new.kind}: only documents of one kind compare")
+        raise WrongUse(f"{old} is of kind {before.kind}, {file} of {new.kind}: only documents of one kind compare")
     if recorded is not None and not recorded.is_file():
         raise WrongUse(f"{recorded}: no such file")
     if recorded is not None and since is not None:

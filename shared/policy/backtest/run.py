@@ -95,7 +95,7 @@ class _Lines:
             except (RecordRefused, ValueError, AttributeError) as error:
                 self.tally.unreadable += 1
                 if len(self.tally.faults) < _KEPT_FAULTS:
-                    self.tally.faults.append(f"{error} ({line[:60].decode(errors='replace')}...)")
+                    self.tally.faults.append(f"{error} ({repr(line[:60])[2:-1]}...)")
         return len(lines)
 
 
