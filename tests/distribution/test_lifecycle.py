@@ -166,6 +166,24 @@ def test_publish_shadow_activate_explain_roll_back_replay(stack: Stack, run: Run
     assert answer["same"] >= 4
 
 
+def test_a_broken_guardrail_stops_an_activation_unless_somebody_says_why(stack: Stack, run: Run) -> None:
+    stack.decision(stack.send("guarded"))
+    number = POLICY.version + 5
+    head, _, rest = PACKAGED.replace(" 50 GBP", " 60 GBP").partition("\n  guardrails:")
+    after = "\n".join(line for line in rest.splitlines()[1:] if not line.startswith("    "))
+    text = f"{head}\n  guardrails: {{window: 30d, limits: {{changed_share: +0pp}}}}\n{after}\n"
+    assert run("publish", document(stack.folder, number, text))[0] == 0
+    activate = ["activate", POLICY.id, str(number), "--reason", "sooner", "--at", "2099-01-01T00:00:00+00:00"]
+    code, said = run(*activate)
+    assert code == 1
+    assert "guardrail changed_share: +100" in said.replace("100.0", "100")
+    assert "--override WHY" in said
+    code, answer = run(*activate, "--override", "agreed with the desk")
+    assert (code, answer["activations"][0]["override"]) == (0, "agreed with the desk")
+    assert run("show", POLICY.id)[1]["activations"][-1]["state"] == "scheduled"
+    assert run("rollback", POLICY.id, "--to", str(POLICY.version), "--reason", "not yet")[0] == 0
+
+
 def test_a_pack_is_switched_on_by_two_people_and_off_again(stack: Stack, run: Run) -> None:
     text = (files("shared.policy") / "packs" / "uk-fca-disp.yaml").read_text()
     file = stack.folder / "disp.yaml"

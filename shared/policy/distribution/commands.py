@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from shared.calendar import durations
-from shared.cli import Failed, WrongUse, kafka
+from shared.cli import Failed, Stop, WrongUse, kafka
 from shared.cli.client import AsJson, Client, Key, Url, print_json
 from shared.cli.progress import Counter
 from shared.clock import utc_now
@@ -106,6 +106,8 @@ def activate(
         _check_guardrails(document, override)
     rollout = document.document.spec.rollout
     approvers = rollout.approvers if rollout else 1
+    if rollout and rollout.canary_percent not in (None, 0, 100):
+        typer.echo("canary_percent is not supported yet: the version counts for all; try it with --shadow", err=True)
     written = _write(where, chosen.service, lambda r: actions.activate(r, chosen, approvers, request, utc_now()))
     if not written and not as_json:
         typer.echo(f"{policy} version {version} is in force then anyway; nothing to do")
@@ -184,10 +186,16 @@ def _check_replicas(where: KafkaSettings, version: VersionPublished) -> None:
 
 def _check_guardrails(candidate: Policy, override: str | None) -> None:
     """What the document must not break, held against the decisions that records has. Raises Failed; an override lets pass."""
-    told = Counter("decisions")
-    given = from_records(candidate, None, Client("records"))
-    report = Report(candidate, run.run(candidate, None, given, told.add))
-    told.done()
+    counter = Counter("decisions")
+    try:
+        given = from_records(candidate, None, Client("records"))
+        report = Report(candidate, run.run(candidate, None, given, counter.add))
+    except Stop as stop:
+        if not override:
+            raise Failed(f"the guardrails cannot be tried: {stop}. To activate all the same: --override WHY") from None
+        typer.echo(f"the guardrails could not be tried: {stop}", err=True)
+        return
+    counter.done()
     if report.decisions == 0:
         typer.echo("no decisions are recorded yet: the guardrails could not be tried", err=True)
         return
