@@ -8,11 +8,12 @@ from uuid import UUID
 
 import typer
 
-from services.records import ledger_commands, privacy_commands, signing_commands
+from services.records import ledger_commands, privacy_commands, proof_commands, signing_commands
 from services.records.story import tell
 from shared.cli.client import AsJson, Client, Key, Url, print_json
 
 app = typer.Typer()
+proof_commands.add_to(ledger_commands.app)
 signing_commands.add_to(ledger_commands.app)
 ledger_commands.app.add_typer(privacy_commands.app)
 app.add_typer(ledger_commands.app, name="records")
