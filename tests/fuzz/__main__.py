@@ -1,4 +1,5 @@
-"""Coverage-guided fuzzing of what strangers send: `python -m tests.fuzz mail --seconds 60` (also csv, mapped, quotes, html).
+"""Coverage-guided fuzzing of what strangers send: `python -m tests.fuzz mail --seconds 60` (also csv, mapped, quotes, html, and the
+adapter of every system that sends webhooks).
 
 An input that breaks a reader is written to `crash-...` in the working directory; give it as an argument to see it again.
 Any bytes must give items (or say why not), in bounded time.
@@ -54,6 +55,7 @@ def markup(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "mail": adapter("email", {}), "csv": adapter("csv", {"mapping": MAPPING + "\n"}), "cfpb": adapter("cfpb", {}),
     "mapped": adapter("mapped", {"mapping": MAPPING + "\n"}), "quotes": quotes, "html": markup,
+    **{name: adapter(name, {}) for name in ADAPTERS if name not in ("email", "csv", "cfpb", "mapped")},
 }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from services.intake.adapters.fields import moment, phone, tags
 from services.intake.submissions import (
     ContactSubmission,
     Delivery,
@@ -39,7 +40,6 @@ from shared.contracts.complaints import (
     Contact,
     ContactPreference,
     Money,
-    Phone,
     Priority,
     Raw,
     Short,
@@ -171,6 +171,17 @@ def loosened(value: dict[str, Any]) -> dict[str, Any]:
     for name, given in value.items():
         if given is None or name == "custom":
             continue
+        if name in _TIMES:
+            found = moment(given)
+            if found is None:  # a time that nobody can read is no reason to lose the words
+                custom[f"{name}_raw"] = str(given)[:255]
+            else:
+                item[name] = found.time.isoformat()
+                if name == "occurred_at":
+                    item.setdefault("occurred_at_quality", found.quality)
+            continue
+        if name == "tags":
+            given = list(tags(given))
         if name in _IDS and isinstance(given, int) and not isinstance(given, bool):
             given = str(given)
         if name in known:
@@ -184,10 +195,17 @@ def loosened(value: dict[str, Any]) -> dict[str, Any]:
             item[name] = otherwise
     if "customer" in item:
         fields = GivenCustomer.model_fields
-        item["customer"] = {k: v for k, v in _object(item["customer"]).items() if k in fields and v is not None}
+        person = {k: v for k, v in _object(item["customer"]).items() if k in fields and v is not None}
+        for name in ("emails", "phones"):
+            if isinstance(person.get(name), str):
+                person[name] = [person[name]]
+        if isinstance(person.get("ref"), int):
+            person["ref"] = str(person["ref"])
+        item["customer"] = person
     return item | ({"custom": dict(list(custom.items())[:100])} if custom and "custom" in known else {})
 
 
+_TIMES = ("occurred_at", "incident_at", "due_at_source")
 _IDS = ("event_id", "record_id", "message_id")
 _CLOSED: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("channel", get_args(Channel), "unknown"),
@@ -238,6 +256,7 @@ def _contact(delivery: Delivery, number: int, given: GivenContact, source: Sourc
     if given.record_url is not None:
         source = source.model_copy(update={"record_url": given.record_url})
     customer = given.customer
+    region = customer.country.upper() if customer.country is not None and len(customer.country) == 2 else None
     text = clean(given.text)  # which can lengthen it: NFC takes some characters apart
     return Contact(
         source=source,
@@ -250,7 +269,7 @@ def _contact(delivery: Delivery, number: int, given: GivenContact, source: Sourc
         author_kind=given.author_kind,
         customer={
             **customer.__dict__,
-            "phones": [Phone(raw=phone) for phone in customer.phones],
+            "phones": [phone(raw, region) for raw in customer.phones],
         },
         on_behalf_of=given.on_behalf_of,
         subject=None if given.subject is None else clean(given.subject)[:MAX_SUBJECT],

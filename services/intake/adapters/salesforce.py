@@ -279,10 +279,13 @@ def _message(out: Collected, kind: str, given: dict[str, Any], number: str, even
             out.contact(said)
     elif truth(given.get("ispublished")) is False:
         out.set_aside(said, "private note")
-    # The first characters of an id name the kind of record: 005 is a user of the organisation.
-    elif (ident(given.get("createdbyid")) or "").startswith("005") and "portal" not in word(
-        given.get("creatorusertype")
-    ):
+    # The first characters of an id name the kind of record: 005 is a user.
+    # Customers of a portal are users, too: their comments say so by the kind of user.
+    elif (ident(given.get("createdbyid")) or "").startswith("005") and not _is_customer(given.get("creatorusertype")):
         out.reply(said)
     else:
         out.contact(said)
+
+
+def _is_customer(user_type: object) -> bool:
+    return any(kind in word(user_type) for kind in ("portal", "customer", "community", "guest", "partner"))
