@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from deploy.local.processes import Interrupted, StartFailed, interrupts
-from tests.bench import clocks, hops, imports, large, ledger, reload, sampler, webhooks, whole_way
+from tests.bench import checkins, clocks, hops, imports, large, ledger, reload, sampler, webhooks, whole_way
 from tests.bench.bed import SERVICES, servers, tell
 from tests.bench.parts import parts
 from tests.bench.policies import policies
@@ -21,7 +21,7 @@ from tests.harness.cluster import Cluster
 
 QUICK_S = 6.0
 PROBE_S, SHORT_PROBE_S = 6.0, 3.0
-PARTS = ("limit", "hops", "whole_way", "rss", "parts", "adapters", "hooks", "policy", "reload", "ledger", "csv", "clocks", "large")
+PARTS = ("limit", "hops", "whole_way", "rss", "parts", "adapters", "hooks", "policy", "reload", "ledger", "csv", "checkins", "clocks", "large")
 DEFAULT = PARTS[:-1]
 EXAMPLES = """\
 parts:
@@ -36,6 +36,8 @@ parts:
   reload     latency to the ledger while a new version of the policy, with 50 rules more, comes into force every 2 s
   ledger     saving into the ledger beside plain COPY, the tree, verifying, proving, bytes on disk
   csv        a CSV file of 100,000 rows (quick: 10,000), from the command to Kafka
+  checkins   50,000 check-ins that come due in one minute: handed out by one process, then by two (--complaints: how many
+             others are pending, up to 1,000,000; without it 200,000)
   clocks     one business-time computation, working all clocks out again, and how late timers fire: 100,000 open complaints
              with five clocks each (--complaints 1000000: a million)
   large      the hops with 1,000,000 complaints in the database, beside the same on empty tables. About 8 minutes and
@@ -136,6 +138,9 @@ async def measure(given: argparse.Namespace, folder: Path, results: dict[str, An
             results["ledger"] = await ledger.ledger(cluster, folder, events=given.events, rounds=given.rounds)
         if "csv" in wanted:
             results["csv"] = await imports.imports(cluster, folder, rows=10_000 if given.quick else 100_000)
+        if "checkins" in wanted:
+            due, pending = (10_000, 20_000) if given.quick else (checkins.DUE, given.complaints or checkins.PENDING)
+            results["checkins"] = await checkins.checkins(cluster, folder, due=due, pending=pending)
         if "clocks" in wanted:
             results["clocks"] = await clocks.clocks(cluster, given.complaints or (20_000 if given.quick else clocks.MANY))
         if "large" in wanted:

@@ -32,6 +32,15 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
             f"intake {found['cpu_us']['intake']:.0f} us CPU/row   RSS {found['rss_mb']} MB   others {found['machine']['others']}"
         )
         yield ""
+    if "checkins" in results:
+        yield "check-ins that come due at once (to reach: 5,000/s a process, no double, in order)"
+        for name, found in results["checkins"].items():
+            yield (
+                f"  {name:<5}{found['per_s']:>9,}/s   {found['due']:,} in {found['seconds']} s, {found['pending']:,} others pending   "
+                f"{found['doubles']} doubles, {found['missing']} missing, {found['out_of_order']} out of order   "
+                f"{found['cpu_us']['followup']:.0f} us CPU of the last process each"
+            )
+        yield ""
     if "rss_mb" in results:
         yield "resident memory after the load (to stay below 150 MB)"
         yield "  " + "   ".join(f"{service} {size:.0f} MB" for service, size in results["rss_mb"].items())

@@ -80,12 +80,13 @@ def due(state: S, planned: Planned, now: datetime, policy: Policy) -> Decision[S
     event = CheckInDue(
         number=planned.number, kind=planned.kind, due_at=planned.due_at, fired_at=now, channel=planned.channel
     )
-    cited = citation(policy, policy.decide(state.facts.as_of(planned.due_at)))
+    result = policy.decide(state.facts.as_of(planned.due_at))
+    cited = citation(policy, result)
     if planned.kind == "verify":
         return _verified(Decision(before, (event,)), planned, cited)
     if planned.fact and not _all_proved(state, planned.fact) and planned.waits < WAITS:
         return _wait(before, planned, now, policy, cited)
-    return chain(before, lambda s: Decision(s, (event,)), lambda s: _ask(s, planned, now, policy), lambda s: _next(s, cited))
+    return chain(before, lambda s: Decision(s, (event,)), lambda s: _ask(s, planned, now, policy, result), lambda s: _next(s, cited))
 
 
 def check_fact(state: S, command: CheckFact, now: datetime, policy: Policy) -> Decision[S] | Refused:
@@ -197,8 +198,8 @@ def _wait(state: S, planned: Planned, now: datetime, policy: Policy, cited: Poli
     return Decision(replace(state, check_in=moved, later=rest), (event,), (Timer(CHECK_IN, later),))
 
 
-def _ask(state: S, planned: Planned, now: datetime, policy: Policy) -> Decision[S]:
-    outcome = policy.decide(state.facts.as_of(planned.due_at)).outcome
+def _ask(state: S, planned: Planned, now: datetime, policy: Policy, result: PolicyResult) -> Decision[S]:
+    outcome = result.outcome
     reach = state.reach(policy.calendar_zone)
     ways = channels.in_order(outcome.get("channel", "preferred"), reach.preference, reach.came_by, reach.reachable)
     values = {
@@ -208,10 +209,13 @@ def _ask(state: S, planned: Planned, now: datetime, policy: Policy) -> Decision[
         "late": (now - planned.due_at).total_seconds() > outgoing.LATE_S, "zone": reach.zone,
     }  # fmt: skip
     times = state.question.times + 1 if state.question else 1
-    asked = replace(promises.owned(state), question=Question(planned.number, now, times))
     # After an outage the steps behind must not all come at once.
     shift = max(now - planned.due_at, timedelta())
-    asked = replace(asked, later=tuple(replace(step, due_at=step.due_at + shift) for step in asked.later))
+    asked = replace(
+        promises.owned(state),
+        question=Question(planned.number, now, times),
+        later=tuple(replace(step, due_at=step.due_at + shift) for step in state.later),
+    )
     return outgoing.send(asked, CHECK_IN, planned.number, "check_in", ways, values, now, planned.due_at)
 
 

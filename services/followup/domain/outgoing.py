@@ -39,8 +39,7 @@ def send(
         name="", purpose=purpose, number=number, channel="", left=tuple(channels), due_at=due_at,
         values={"template": template, **values},
     )  # fmt: skip
-    after = replace(state, outbound=(*kept, out)[-MOST:])
-    return _next_way(after.after_contacting(now), out, now)
+    return _next_way(state.after_contacting(now, outbound=(*kept, out)[-MOST:]), out, now)
 
 
 def settled(state: S, done: Settled, now: datetime) -> Decision[S]:

@@ -179,10 +179,10 @@ class FollowUpState:
             silent=self.silent,
         )
 
-    def after_contacting(self, at: datetime) -> Self:
-        """With the fact that the customer hears from us `at`."""
+    def after_contacting(self, at: datetime, **more: Any) -> Self:
+        """With the fact that the customer hears from us `at`, and with `more`."""
         recent = tuple(each for each in self.contacted if each > at - WEEK - timedelta(days=1))
-        return replace(self, contacted=(*recent, at)[-MOST:], done=(), facts=self.facts.after_reply(at))
+        return replace(self, contacted=(*recent, at)[-MOST:], done=(), facts=self.facts.after_reply(at), **more)
 
     @property
     def language(self) -> str:
