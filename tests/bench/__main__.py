@@ -21,7 +21,10 @@ from tests.harness.cluster import Cluster
 
 QUICK_S = 6.0
 PROBE_S, SHORT_PROBE_S = 6.0, 3.0
-PARTS = ("limit", "hops", "whole_way", "rss", "parts", "adapters", "hooks", "policy", "reload", "ledger", "csv", "checkins", "clocks", "large")
+PARTS = (
+    "limit", "hops", "whole_way", "rss", "parts", "adapters", "hooks",
+    "policy", "reload", "ledger", "csv", "checkins", "clocks", "large",
+)
 DEFAULT = PARTS[:-1]
 EXAMPLES = """\
 parts:
