@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.intake.submissions import (
     ContactSubmission,
@@ -16,16 +20,19 @@ from services.intake.submissions import (
     Submission,
 )
 from shared.contracts.complaints import (
+    ComplaintMerged,
     ComplaintReceived,
     Contact,
     ContactAdded,
+    MergeUndone,
     Raw,
     ReplySent,
+    Short,
     StatusReported,
     SubmissionRejected,
     SubmissionSetAside,
 )
-from shared.contracts.decision import Decision
+from shared.contracts.decision import Decision, Refused
 
 # The word that reconciliation counts a submission under, by the event that it became.
 OUTCOMES: dict[str, str] = {
@@ -51,6 +58,41 @@ class IntakeState:
     replies: int = 0
     statuses: int = 0
     messages: tuple[str, ...] = ()
+    merged_into: UUID | None = None
+
+
+class Merge(BaseModel):
+    """Say that this complaint and another are one. `by` is the name of the API key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    into: UUID = Field(description="The complaint that stays.")
+    reason: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    by: Short = ""
+
+
+class Unmerge(BaseModel):
+    """Undo a merge."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    reason: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    by: Short = ""
+
+
+def on_command(state: IntakeState | None, command: Merge | Unmerge, subject: UUID) -> Decision[IntakeState] | Refused:
+    """What a person's command changes, or why it cannot be done. That `into` is there was looked up before."""
+    if state is None or not state.received:
+        return Refused(404, "No such complaint", "Intake knows no complaint with this id.")
+    if isinstance(command, Unmerge):
+        if state.merged_into is None:
+            return Refused(409, "Not merged", "The complaint was not merged into another.")
+        undone = MergeUndone(into=state.merged_into, by=command.by, reason=command.reason)
+        return Decision(replace(state, merged_into=None), (undone,))
+    if state.merged_into is not None:
+        return Refused(409, "Merged already", "The complaint was merged before: undo that first.")
+    if command.into == subject:
+        return Refused(422, "The same complaint", "A complaint cannot be merged into itself.")
+    merged = ComplaintMerged(into=command.into, by=command.by, reason=command.reason)
+    return Decision(replace(state, merged_into=command.into), (merged,))
 
 
 def decide(

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 
-from services.intake import domain, fetching, reading, sealing, store, threads
+from services.intake import domain, fetching, merges, reading, sealing, store, threads
 from services.intake.accept import Acceptance, Answer
 from services.intake.adapters import ADAPTERS, INTERNAL
 from services.intake.adapters.email import SAME_ID
@@ -274,15 +274,13 @@ class Handlers:
     async def _joined(self, conn: Connection, inputs: list[Input]) -> list[Input]:
         """With the complaints that messages join because they answer one of theirs."""
         places = [item.body.place for item in inputs if isinstance(item.body, Normal) and item.body.place is not None]
-        if not places:
-            return inputs
-        joining = await Joining.of(conn, places)
-        joined = []
-        for item in inputs:
-            place = item.body.place if isinstance(item.body, Normal) else None
-            subject = item.subject if place is None else joining.join(place, item.subject)
-            joined.append(item._replace(subject=subject, correlation_id=str(subject)) if place is not None else item)
-        return joined
+        if places:
+            joining = await Joining.of(conn, places)
+            inputs = [_about(item, joining.join(place, item.subject)) if (place := _place(item)) else item for item in inputs]
+        # Not statuses: that the other ticket was closed as a double ends nothing.
+        words = [item for item in inputs if _is_message(item)]
+        merged = await merges.targets(conn, {item.subject for item in words})
+        return [_about(item, merged[item.subject]) if _is_message(item) and item.subject in merged else item for item in inputs]
 
     async def _read_stored(self, conn: Connection, stored: Stored) -> Sequence[Item] | Unread:
         """The items of a stored delivery, as its adapter and its source's settings read them now.
@@ -321,6 +319,8 @@ class Handlers:
         )
 
     def decide(self, state: IntakeState | None, item: Input, now: datetime) -> Decision[IntakeState] | Refused:
+        if item.kind == "command":
+            return domain.on_command(state, item.body, item.subject)
         if item.event is not None:
             return Decision(state or IntakeState())
         normal = item.body
@@ -342,13 +342,16 @@ class Handlers:
         placed: list[tuple[Threaded, UUID]] = []
         moved: list[tuple[UUID, int, UUID]] = []
         for item, decision in work.handled:
-            if item.event is not None:
+            if item.kind == "command":
+                await merges.note(conn, item.subject, decision.events)
+            if item.kind != "submission":
                 continue
             normal: Normal = item.body
             outcome = OUTCOMES[decision.events[0].TYPE]
             outcomes.append((normal.delivery.id, normal.item, outcome, None))
             if normal.place is not None and not item.erased and outcome in ("complaint", "contact", "reply"):
                 placed.append((normal.place, item.subject))
+            if _is_message(item) and item.subject != self._subject(normal.delivery.source, normal.submission):
                 moved.append((normal.delivery.id, normal.item, item.subject))
             if outcome in ("complaint", "contact"):
                 missing += self._missing_text(normal, item)
@@ -357,9 +360,9 @@ class Handlers:
             delivery_id, _, number = dead.reference.partition("/")
             outcomes.append((UUID(delivery_id), int(number), "dead_letter", dead.reason))
         await store.settle(conn, outcomes)
-        if placed:
+        if moved:
             await store.move(conn, moved)
-            await threads.keep(conn, placed)
+        await threads.keep(conn, placed)
         await fetching.note(conn, missing)
         if gone := {subject for subject, row in work.rows.items() if row.erased}:
             await sealing.erase(conn, gone)
@@ -374,6 +377,18 @@ class Handlers:
             return []
         asked = asked_for(source.adapter, normal.submission.contact)
         return [] if asked is None else [fetching.Wanted(source, asked, item.carrier.traceparent if item.carrier else "")]
+
+
+def _place(item: Input) -> Threaded | None:
+    return item.body.place if isinstance(item.body, Normal) else None
+
+
+def _is_message(item: Input) -> bool:
+    return isinstance(item.body, Normal) and isinstance(item.body.submission, ContactSubmission | ReplySubmission)
+
+
+def _about(item: Input, subject: UUID) -> Input:
+    return item._replace(subject=subject, correlation_id=str(subject))
 
 
 def _read(delivery: Delivery, adapter: str) -> Sequence[Item] | Unread:

@@ -258,6 +258,8 @@ _TELLERS: dict[str, Callable[[Data], Told]] = {
     "amends.complaint.contact_added.v1": _wrote_again,
     "amends.complaint.reply_sent.v1": _reply_sent,
     "amends.complaint.status_reported.v1": _status_reported,
+    "amends.complaint.merged.v1": lambda data: Told("merged", f"into {data['into']} by {data['by']}"),
+    "amends.complaint.merge_undone.v1": lambda data: Told("merge undone", f"was {data['into']}; by {data['by']}"),
     "amends.submission.set_aside.v1": _set_aside,
     "amends.submission.rejected.v1": _rejected,
     "amends.escalation.decision_made.v1": _decided,

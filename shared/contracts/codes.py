@@ -26,6 +26,8 @@ EVENT_CODES: dict[str, int] = {
     "amends.escalation.clocks_met.v1": 45,
     "amends.escalation.escalated.v1": 46,
     "amends.escalation.alarm_raised.v1": 47,
+    "amends.complaint.merged.v1": 20,
+    "amends.complaint.merge_undone.v1": 21,
     "amends.followup.promise_proposed.v1": 80,
     "amends.followup.promise_made.v1": 81,
     "amends.followup.promise_due_soon.v1": 82,

@@ -231,3 +231,21 @@ class SubmissionRejected(EventData):
     reason: Short
     received_at: AwareDatetime
     raw: Raw
+
+
+class ComplaintMerged(EventData):
+    """Somebody found that this complaint and `into` are one. What comes for it from now on belongs to `into`."""
+
+    TYPE: ClassVar[str] = "amends.complaint.merged.v1"
+    into: UUID
+    by: Short
+    reason: Annotated[str, StringConstraints(max_length=2000)] | None = None
+
+
+class MergeUndone(EventData):
+    """The merge was a mistake: this complaint stands for itself again. What `into` was given meanwhile stays there."""
+
+    TYPE: ClassVar[str] = "amends.complaint.merge_undone.v1"
+    into: UUID
+    by: Short
+    reason: Annotated[str, StringConstraints(max_length=2000)] | None = None

@@ -45,6 +45,8 @@ FLOWS: tuple[Flow, ...] = (
             complaints.StatusReported,
             complaints.SubmissionSetAside,
             complaints.SubmissionRejected,
+            complaints.ComplaintMerged,
+            complaints.MergeUndone,
             privacy.IntakeErasureConfirmed,
         ),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from pydantic import TypeAdapter
 
 from services.escalation.domain import Book, Close, EscalationState, Resolve, on_command, on_event
 from shared.calendar.zones import to_instant
-from shared.contracts.complaints import ComplaintReceived, ContactAdded, ReplySent, SubmissionSetAside
+from shared.contracts.complaints import ComplaintMerged, ComplaintReceived, ContactAdded, MergeUndone, ReplySent, SubmissionSetAside
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import ClocksMet, DecisionMade, StatusChanged
@@ -190,3 +191,13 @@ def test_the_state_survives_its_row(first: object, rest: list[EventData]) -> Non
     state, _ = fold(ComplaintReceived(contact=first), *rest)  # type: ignore[arg-type]
     adapter = TypeAdapter(EscalationState)
     assert adapter.validate_json(adapter.dump_json(state)) == state
+
+
+def test_a_complaint_that_was_merged_is_closed_and_open_again_when_that_was_undone() -> None:
+    into, by = UUID(int=9), "lead-uk"
+    state, _ = fold(ComplaintReceived(contact=contact()))
+    merged = on_event(state, ComplaintMerged(into=into, by=by), START + HOUR, BOOK)
+    assert merged.state.facts.status == "closed"
+    undone = on_event(merged.state, MergeUndone(into=into, by=by), START + 2 * HOUR, BOOK)
+    assert undone.state.facts.status == "open"
+    assert [event.status for event in (*merged.events, *undone.events) if isinstance(event, StatusChanged)] == ["closed", "open"]

@@ -16,7 +16,15 @@ from services.escalation.domain.state import EscalationState, Events, Step
 from services.escalation.domain.status import Close, Reopen, Resolve, Wait
 from services.escalation.domain.tiers import Escalate
 from shared.calendar.zones import to_instant, to_seconds
-from shared.contracts.complaints import ComplaintReceived, Contact, ContactAdded, ReplySent, StatusReported
+from shared.contracts.complaints import (
+    ComplaintMerged,
+    ComplaintReceived,
+    Contact,
+    ContactAdded,
+    MergeUndone,
+    ReplySent,
+    StatusReported,
+)
 from shared.contracts.decision import Decision, Due, Refused, Timer
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import StatusChanged
@@ -62,6 +70,12 @@ def on_event(state: S | None, data: EventData, at: datetime, book: Book) -> Deci
             return _decision(before, _reported(before, data, at, book))
         case StatusReported():
             return Decision(replace(before, reports=status.keep(before.reports, data)))
+        case ComplaintMerged(into=into) if known:
+            closing = status.command(before.facts, Close(reason=f"merged into {into}", by=data.by), at)
+            return Decision(before) if isinstance(closing, Refused) else _decision(before, _changed(before, closing, at, book))
+        case MergeUndone() if known:
+            opening = status.command(before.facts, Reopen(reason="the merge was undone", by=data.by), at)
+            return Decision(before) if isinstance(opening, Refused) else _decision(before, _changed(before, opening, at, book))
         case PromiseBroken() if known:
             return _decision(before, deciding.lifted(before, book, "broken_promise", f"{data.promise}, {data.kind}", at))
         case _:
