@@ -12,7 +12,14 @@ from pydantic import TypeAdapter
 
 from services.escalation.domain import Book, Close, EscalationState, Resolve, on_command, on_event
 from shared.calendar.zones import to_instant
-from shared.contracts.complaints import ComplaintMerged, ComplaintReceived, ContactAdded, MergeUndone, ReplySent, SubmissionSetAside
+from shared.contracts.complaints import (
+    ComplaintMerged,
+    ComplaintReceived,
+    ContactAdded,
+    MergeUndone,
+    ReplySent,
+    SubmissionSetAside,
+)
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import ClocksMet, DecisionMade, StatusChanged
