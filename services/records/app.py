@@ -9,6 +9,8 @@ from services.records.domain import RecordState
 from services.records.handlers import SERVICE, Handlers
 from services.records.payloads import CaseKeys
 from services.records.publish import Publisher
+from services.records.search import api as search_api
+from services.records.search import projector
 from services.records.witness import Cosigners, read_addresses
 from shared.config import RecordsSettings, load
 from shared.http.app import make_app
@@ -28,6 +30,7 @@ def build(base: Base) -> Parts:
     handlers.saves = base.saves(RecordState, handlers.decide, handlers.record, KEPT)
     app = make_app("Amends records", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(base.pool, base.keys, handlers.saves, case_keys))
+    app.include_router(search_api.routes(base.pool, base.keys))
     app.include_router(decisions.routes(base.pool, base.keys, case_keys))
     app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys, count=store.ledger_counts))
     publisher = Publisher(
@@ -39,8 +42,11 @@ def build(base: Base) -> Parts:
         every_s=settings.checkpoint_every_s,
         progress=base.progress,
     )
-    base.progress.expect(publish.LOOP, base.settings.liveness_window_s)
-    return Parts(app, loops={publish.LOOP: publisher.run}, consumer=base.consumer(handlers.handle_batch))
+    search = projector.Projector(base.pool, case_keys, base.progress)
+    loops = {publish.LOOP: publisher.run, projector.LOOP: search.run}
+    for name in loops:
+        base.progress.expect(name, base.settings.liveness_window_s)
+    return Parts(app, loops=loops, consumer=base.consumer(handlers.handle_batch))
 
 
 main = partial(run, SERVICE, build)

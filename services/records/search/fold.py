@@ -1,0 +1,158 @@
+"""What is searched of a complaint, folded from its events in ledger order. Pure: the same events give the same row."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import AwareDatetime
+
+from shared.contracts.codec import BadData, read_data
+from shared.contracts.complaints import ComplaintReceived, Contact, ContactAdded
+from shared.contracts.envelope import Event
+from shared.contracts.escalations import (
+    ClockMissed,
+    ClocksMet,
+    ClocksPaused,
+    ClocksResumed,
+    ClocksSet,
+    Deadline,
+    DecisionMade,
+    Escalated,
+    HandOffAccepted,
+    HandOffRequested,
+    StatusChanged,
+)
+from shared.contracts.followups import (
+    CheckInDue,
+    CheckInScheduled,
+    OutcomeRecorded,
+    PromiseBroken,
+    PromiseKept,
+    PromiseMade,
+    UpdateDue,
+    UpdateScheduled,
+)
+
+READ = {
+    model.TYPE: model
+    for model in (
+        ComplaintReceived, ContactAdded, DecisionMade, StatusChanged, ClocksSet, ClocksMet, ClocksPaused, ClocksResumed,
+        ClockMissed, Escalated, HandOffRequested, HandOffAccepted, OutcomeRecorded, UpdateScheduled, UpdateDue,
+        CheckInScheduled, CheckInDue, PromiseMade, PromiseKept, PromiseBroken,
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`due`: what comes next, by name. `missed`: clocks that were missed and not met since."""
+
+    received_at: AwareDatetime | None = None
+    status: str = "open"
+    tier: int | None = None
+    team: str | None = None
+    owner: str | None = None
+    cause: str = "other"
+    channel: str = "unknown"
+    source: str = ""
+    severity: int = 1
+    heat: str | None = None
+    language: str = "und"
+    due: dict[str, AwareDatetime] = field(default_factory=dict)
+    missed: tuple[str, ...] = ()
+    remedy: str | None = None
+    resolution: str | None = None
+    outcome: str | None = None
+
+
+def fold(before: Case, event: Event) -> tuple[Case, str]:
+    """The case after an event, and the words of it that are searched. What cannot be read changes nothing."""
+    model: Any = READ.get(event.type)
+    if model is not None:
+        with contextlib.suppress(BadData):
+            return _after(before, read_data(model, event.data))
+    return before, ""
+
+
+def _after(before: Case, data: Any) -> tuple[Case, str]:
+    match data:
+        case ComplaintReceived() | ContactAdded():
+            return _contact(before, data.contact), f"{data.contact.subject or ''}\n{data.contact.text}"
+        case DecisionMade():
+            return replace(_clocks(before, data.deadlines), tier=data.tier), ""
+        case ClocksSet() | ClocksResumed():
+            return _clocks(before, data.deadlines), ""
+        case ClocksPaused():
+            return _without(before, *data.clocks), ""
+        case ClocksMet():
+            names = [_key(clock.deadline) for clock in data.clocks]
+            after = _without(before, *names)
+            return replace(after, missed=tuple([name for name in after.missed if name not in names])), ""
+        case ClockMissed():
+            name = _key(data.deadline)
+            return replace(_without(before, name), missed=tuple(dict.fromkeys((*before.missed, name)))), ""
+        case Escalated():
+            return replace(before, tier=data.tier), ""
+        case HandOffRequested():
+            return replace(_with(before, "hand-off", data.accept_by), team=data.team, owner=None), ""
+        case HandOffAccepted():
+            return replace(_without(before, "hand-off"), team=data.team, owner=data.by), ""
+        case StatusChanged():
+            after = replace(before, status=data.status)
+            if data.status in ("resolved", "closed"):
+                kept = {name: at for name, at in before.due.items() if name.startswith("check-in")}
+                after = replace(after, due=kept)
+            if data.status == "resolved":
+                after = replace(after, resolution=data.resolution, remedy=data.remedy or before.remedy)
+            return after, data.resolution or ""
+        case UpdateScheduled():
+            return _with(before, "update", data.due_at), ""
+        case UpdateDue():
+            return _without(before, "update"), ""
+        case CheckInScheduled():
+            return _with(before, "check-in", data.due_at), ""
+        case CheckInDue():
+            return _without(before, "check-in"), ""
+        case PromiseMade():
+            return _with(before, f"promise {data.promise}", data.due_at), ""
+        case PromiseKept() | PromiseBroken():
+            return _without(before, f"promise {data.promise}"), ""
+        case _:
+            return replace(before, outcome=data.outcome, team=before.team or data.team), ""
+
+
+def _contact(before: Case, contact: Contact) -> Case:
+    reading: Any = getattr(contact, "reading", None)
+    return replace(
+        before,
+        received_at=before.received_at or contact.received_at,
+        cause=before.cause if contact.category == "other" else contact.category,
+        channel=before.channel if before.received_at else contact.channel,
+        source=before.source or contact.source.instance,
+        severity=max(before.severity, contact.severity),
+        heat=(reading.heat if reading is not None else None) or before.heat,
+        # That of the first contact, for good: otherwise words would stand there by the language of their batch.
+        language=before.language if before.received_at else contact.language or "und",
+    )
+
+
+def _key(deadline: Deadline) -> str:
+    return f"{deadline.regime}/{deadline.clock}" if deadline.regime else deadline.clock
+
+
+def _clocks(before: Case, deadlines: tuple[Deadline, ...]) -> Case:
+    due = dict(before.due)
+    for deadline in deadlines:
+        if deadline.due_at is not None:
+            due[_key(deadline)] = deadline.due_at
+    return replace(before, due=due)
+
+
+def _with(before: Case, name: str, at: AwareDatetime) -> Case:
+    return replace(before, due={**before.due, name: at})
+
+
+def _without(before: Case, *names: str) -> Case:
+    return replace(before, due={name: at for name, at in before.due.items() if name not in names})

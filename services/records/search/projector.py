@@ -1,0 +1,199 @@
+"""Keeps the index behind the ledger: reads what is new, folds it, writes row and position in one transaction.
+
+One replica at a time does it (the position's row is the lock). Nothing waits for it: an event is recorded before it is
+found. `rebuild` makes the index again beside the old one and takes its place at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+from pydantic import TypeAdapter
+
+from services.records.payloads import CannotOpen, CaseKeys, opened
+from services.records.search.fold import Case, fold
+from shared.contracts.envelope import Event, Position
+from shared.contracts.privacy import ComplaintErased
+from shared.postgres.pool import Pool, connection
+from shared.telemetry.health import Progress
+
+log = structlog.get_logger(__name__)
+LOOP = "search"
+BATCH = 500
+IDLE_S = 0.5
+MAX_WORDS = 200_000  # characters of one event; a tsvector takes a megabyte
+
+LOCK = "select idx from case_position for update skip locked"
+TAKE = "select idx from case_position for update"
+MOVE = "update case_position set idx = $1"
+ROWS = """
+select leaf.idx, leaf.event_id, leaf.complaint_id, payload.service, payload.event_type, payload.sequence, payload.occurred_at,
+    payload.recorded_at, payload.salt, payload.payload
+from ledger_leaf as leaf join ledger_payload as payload using (idx) where leaf.idx > $1 order by leaf.idx limit $2
+"""
+LOAD = "select complaint_id, folded from {table} where complaint_id = any($1::uuid[])"
+ERASED = "select complaint_id from complaint_state where complaint_id = any($1::uuid[]) and erased_at is not null"
+DELETE = "delete from {table} where complaint_id = any($1::uuid[])"
+# Words are added to those that are there: an event is read once.
+UPSERT = """
+insert into {table} as old (
+    complaint_id, changed_idx, changed_at, received_at, status, tier, team, owner, cause, channel, source, severity, heat, next_due,
+    missed, remedy, resolution, outcome, language, words, folded
+)
+select complaint_id, changed_idx, changed_at, received_at, status, tier, team, owner, cause, channel, source, severity, heat, next_due,
+    missed, remedy, resolution, outcome, language, to_tsvector(language::regconfig, words), folded
+from unnest(
+    $1::uuid[], $2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::int[], $7::text[], $8::text[], $9::text[], $10::text[],
+    $11::text[], $12::int[], $13::text[], $14::timestamptz[], $15::bool[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[],
+    $21::text[]::json[]
+) as new (
+    complaint_id, changed_idx, changed_at, received_at, status, tier, team, owner, cause, channel, source, severity, heat, next_due,
+    missed, remedy, resolution, outcome, language, words, folded
+)
+order by complaint_id
+on conflict (complaint_id) do update set
+    changed_idx = excluded.changed_idx, changed_at = excluded.changed_at, received_at = excluded.received_at, status = excluded.status,
+    tier = excluded.tier, team = excluded.team, owner = excluded.owner, cause = excluded.cause, channel = excluded.channel,
+    source = excluded.source, severity = excluded.severity, heat = excluded.heat, next_due = excluded.next_due,
+    missed = excluded.missed, remedy = excluded.remedy, resolution = excluded.resolution, outcome = excluded.outcome,
+    language = excluded.language, words = old.words || excluded.words, folded = excluded.folded
+"""
+BEGIN_REBUILD = """
+drop table if exists case_index_new;
+create table case_index_new (like case_index including all)
+"""
+END_REBUILD = """
+drop table case_index;
+alter table case_index_new rename to case_index;
+grant select, insert, update, delete on case_index to amends_records
+"""
+# PostgreSQL's own text search, by the language that intake has found.
+CONFIGS = {
+    "ar": "arabic", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish", "fi": "finnish", "fr": "french",
+    "hu": "hungarian", "it": "italian", "nl": "dutch", "no": "norwegian", "nb": "norwegian", "pt": "portuguese", "ro": "romanian",
+    "ru": "russian", "sv": "swedish", "tr": "turkish",
+}  # fmt: skip
+# Behind the words of each event, so that they stand at the same places whether events came in one batch or in two.
+END = "xeventx"
+_CASE = TypeAdapter(Case)
+
+
+def config_of(language: str) -> str:
+    """The text search configuration of a language tag; `simple` where there is none."""
+    return CONFIGS.get(language.partition("-")[0].lower(), "simple")
+
+
+class Projector:
+    """The loop of one process."""
+
+    def __init__(self, pool: Pool, case_keys: CaseKeys, progress: Progress) -> None:
+        self._pool, self._keys, self._progress = pool, case_keys, progress
+
+    async def run(self) -> None:
+        """Follow the ledger until cancelled."""
+        while True:
+            done = 0
+            try:
+                done = await self.step()
+            except Exception as error:
+                log.warning("the search index stands still, trying again", error=type(error).__name__)
+            self._progress.beat(LOOP)
+            if done < BATCH:
+                await asyncio.sleep(IDLE_S)
+
+    async def step(self) -> int:
+        """One batch; returns how many events it took. 0 also when another replica is at it."""
+        async with connection(self._pool) as conn, conn.transaction():
+            position = await conn.fetchval(LOCK)
+            return 0 if position is None else (await advance(conn, self._keys, "case_index", position))[0]
+
+
+async def advance(conn: Any, keys: CaseKeys, table: str, position: int, *, move: bool = True) -> tuple[int, int]:
+    """Fold the next batch behind `position` into `table`; returns how many events, and the new position."""
+    rows = await conn.fetch(ROWS, position, BATCH)
+    if not rows:
+        return 0, position
+    subjects = list({row["complaint_id"] for row in rows})
+    ciphers = await keys.for_reading(conn, subjects)
+    gone = {row["complaint_id"] for row in await conn.fetch(ERASED, subjects)}
+    cases = {
+        row["complaint_id"]: _CASE.validate_json(row["folded"])
+        for row in await conn.fetch(LOAD.format(table=table), subjects)
+    }
+    words: dict[UUID, list[str]] = {}
+    last: dict[UUID, Any] = {}
+    for row in rows:
+        subject = row["complaint_id"]
+        if row["event_type"] == ComplaintErased.TYPE or subject in gone:
+            gone.add(subject)
+            continue
+        event = _event(row, ciphers.get(subject))
+        if event is None:
+            continue
+        cases[subject], said = fold(cases.get(subject, Case()), event)
+        words.setdefault(subject, []).extend([f"{said[:MAX_WORDS]} {END}"] if said else ())
+        last[subject] = row
+    if gone:
+        await conn.execute(DELETE.format(table=table), list(gone))
+    # A submission that was set aside has an id of its own and is no complaint.
+    known = [subject for subject in last if subject not in gone and cases[subject].received_at is not None]
+    if known:
+        await conn.execute(UPSERT.format(table=table), *_columns(known, cases, words, last))
+    end: int = rows[-1]["idx"]
+    if move:
+        await conn.execute(MOVE, end)
+    return len(rows), end
+
+
+def _columns(known: Sequence[UUID], cases: dict[UUID, Case], words: dict[UUID, list[str]], last: dict[UUID, Any]) -> list[list[Any]]:
+    lines = []
+    for subject in known:
+        case, row = cases[subject], last[subject]
+        lines.append((
+            subject, row["idx"], row["occurred_at"], case.received_at, case.status, case.tier, case.team, case.owner, case.cause,
+            case.channel, case.source, case.severity, case.heat, min(case.due.values(), default=None), bool(case.missed),
+            case.remedy, case.resolution, case.outcome, config_of(case.language), "\n".join(words[subject]).replace("\x00", " "),
+            _CASE.dump_json(case).decode(),
+        ))  # fmt: skip
+    return [list(column) for column in zip(*lines, strict=True)]
+
+
+def _event(row: Any, cipher: Any) -> Event | None:
+    try:
+        plain = opened(cipher, row["event_id"], bytes(row["salt"]), bytes(row["payload"]))
+    except CannotOpen:
+        log.error("a payload does not open; see: amends records verify", index=row["idx"])
+        return None
+    if plain is None:
+        return None
+    return Event(
+        row["event_id"], row["event_type"], row["service"], row["complaint_id"], row["sequence"], row["occurred_at"], "", "", "", "",
+        plain.payload.partition(b"\n")[2], Position("", 0, row["idx"]),
+    )  # fmt: skip
+
+
+async def rebuild(conn: Any, keys: CaseKeys, tell: Callable[[int, int], None] = lambda done, size: None) -> int:
+    """Make the index again from the ledger; the old one answers until the new one takes its place. Returns the events read."""
+    await conn.execute(BEGIN_REBUILD)
+    size: int = await conn.fetchval("select size from ledger_head")
+    position, total, done = -1, 0, BATCH
+    while done == BATCH:
+        async with conn.transaction():
+            done, position = await advance(conn, keys, "case_index_new", position, move=False)
+        total += done
+        tell(min(total, size), size)
+    async with conn.transaction():
+        await conn.fetchval(TAKE)  # the projector waits for the few that are left
+        while done := (await _rest(conn, keys, position))[0]:
+            total, position = total + done, (await conn.fetchval("select idx from case_position"))
+        await conn.execute(MOVE, position)
+        await conn.execute(END_REBUILD)
+    return total
+
+
+async def _rest(conn: Any, keys: CaseKeys, position: int) -> tuple[int, int]:
+    return await advance(conn, keys, "case_index_new", position)

@@ -1,0 +1,112 @@
+"""Searches: words and filters in, a page of complaints out, in the order of their last change. Similar cases. Changes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from services.records.search.projector import config_of
+from shared.contracts.complaints import Short
+
+SHOWN = """complaint_id, changed_idx, changed_at, received_at, status, tier, team, owner, cause, channel, source, severity, heat,
+    next_due, missed, remedy, resolution, outcome"""
+# By the stem of the language, and as it stands: a name or a number has no stem.
+WORDS = "words @@ (websearch_to_tsquery({language}::regconfig, {words}) || websearch_to_tsquery('simple', {words}))"
+SIMILAR = f"""
+with asked as (
+    select cause, (
+        select string_agg(quote_literal(lexeme), ' | ')::tsquery from (
+            select lexeme from unnest(words) order by cardinality(positions) desc, length(lexeme) desc limit 20
+        ) as best
+    ) as terms from case_index where complaint_id = $1
+), near as (
+    select case_index.*, ts_rank(words, asked.terms) as rank from case_index join asked on case_index.cause = asked.cause
+    where complaint_id <> $1 and status in ('resolved', 'closed') and words @@ asked.terms
+    order by changed_idx desc limit 2000
+)
+select {SHOWN}, rank from near order by (outcome is not distinct from 'solved') desc, rank desc limit $2
+"""  # noqa: S608 - constants only
+CHANGES = f"select {SHOWN} from case_index where changed_idx > $1 order by changed_idx limit $2"  # noqa: S608 - constants only
+NEWEST = "select coalesce(max(changed_idx), -1) from case_index"
+UNATTENDED = f"""
+select {SHOWN} from case_index
+where status in ('open', 'waiting') and (next_due is null or (team is null and owner is null)) order by changed_idx limit $1
+"""  # noqa: S608 - constants only
+
+
+class Search(BaseModel):
+    """What to look for. `text`: words, "phrases", -without; in the body, for it may name a person. All that is given must fit.
+
+    `clock`: overdue (something was missed), due (something comes by `due_before`), quiet (nothing comes).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: Annotated[str, Field(max_length=500)] | None = None
+    language: Short = "en"
+    status: Annotated[tuple[Literal["open", "waiting", "resolved", "closed"], ...], Field(max_length=4)] = ()
+    tier: Annotated[tuple[int, ...], Field(max_length=9)] = ()
+    team: Short | None = None
+    owner: Short | None = None
+    cause: Short | None = None
+    channel: Short | None = None
+    source: Short | None = None
+    heat: Short | None = None
+    outcome: Short | None = None
+    clock: Literal["overdue", "due", "quiet"] | None = None
+    due_before: AwareDatetime | None = None
+    received_from: AwareDatetime | None = None
+    received_before: AwareDatetime | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+    after: int | None = Field(None, description="`next` of the page before.")
+
+
+def build(search: Search, now: datetime) -> tuple[str, list[Any]]:
+    """The SQL of a search with its values. Every value is a parameter; the texts are constants."""
+    values: list[Any] = []
+    wanted: list[str] = []
+
+    def given(value: Any) -> str:
+        values.append(value)
+        return f"${len(values)}"
+
+    if search.text:
+        wanted.append(WORDS.format(language=f"{given(config_of(search.language))}::text", words=given(search.text.replace("\x00", " "))))
+    for column in ("team", "owner", "cause", "channel", "source", "heat", "outcome"):
+        value = getattr(search, column)
+        if value is not None:
+            wanted.append(f"{column} = {given(value)}")
+    if search.status:
+        wanted.append(f"status = any({given(list(search.status))}::text[])")
+    if search.tier:
+        wanted.append(f"tier = any({given(list(search.tier))}::int[])")
+    match search.clock:
+        case "overdue":
+            wanted.append("missed")
+        case "due":
+            wanted.append(f"next_due < {given(search.due_before or now)}")
+        case "quiet":
+            wanted.append("next_due is null")
+        case None:
+            pass
+    if search.received_from is not None:
+        wanted.append(f"received_at >= {given(search.received_from)}")
+    if search.received_before is not None:
+        wanted.append(f"received_at < {given(search.received_before)}")
+    if search.after is not None:
+        wanted.append(f"changed_idx < {given(search.after)}")
+    where = f"where {' and '.join(wanted)} " if wanted else ""
+    return f"select {SHOWN} from case_index {where}order by changed_idx desc limit {given(search.limit)}", values  # noqa: S608
+
+
+def shown(row: Any) -> dict[str, Any]:
+    """A row for the answer."""
+    return {name: value for name, value in dict(row).items() if name != "changed_idx"}
+
+
+def similar_to(complaint_id: UUID, limit: int) -> tuple[str, list[Any]]:
+    """Past cases about the same, with what was done: those that solved it first."""
+    return SIMILAR, [complaint_id, limit]
