@@ -69,10 +69,10 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         yield from _policy(results["policy"])
     if "reload" in results:
         found = results["reload"]
+        calm, busy = found["calm_p99_ms"], found["reloading_p99_ms"]
         yield f"escalation's policy with {found['rules']} rules more, a new version in force every 2 s (effect to stay below 50 ms)"
-        calm, with_, count = found["calm_p99_ms"], found["reloading_p99_ms"], found["reloads"]
-        rate = found["complaints_s"]
-        yield f"  p99 to the ledger at {rate:.0f}/s: {calm:.1f} ms, with {count} reloads {with_:.1f} ms: {found['effect_ms']:+.1f} ms"
+        yield f"  p99 of a batch of decisions: {calm:.1f} ms without, {busy:.1f} ms with reloads: {found['effect_ms']:+.1f} ms"
+        yield f"  {found['reloads']} reloads, the worst batch {found['worst_ms']:.1f} ms"
         yield ""
     if "clocks" in results:
         yield from _clocks(results["clocks"])
