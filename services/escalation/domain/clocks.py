@@ -72,7 +72,9 @@ class Clocks:
     @property
     def wake(self) -> int | None:
         """When something is to be done next, if nothing else happens."""
-        return min((at for each in self.running if each.live for at in (each.warn, each.due) if at is not None), default=None)
+        return min(
+            (at for each in self.running if each.live for at in (each.warn, each.due) if at is not None), default=None
+        )
 
 
 def started(
@@ -83,7 +85,11 @@ def started(
     A target that would be due later than what was promised changes nothing: the promise stands.
     """
     known = {(each.regime, each.name): each for each in before.running}
-    after = replace(before, calendars={**before.calendars, **calendars}) if calendars.items() - before.calendars.items() else before
+    after = (
+        replace(before, calendars={**before.calendars, **calendars})
+        if calendars.items() - before.calendars.items()
+        else before
+    )
     joined = joined_pauses(before)
     set_now = []
     for wish in wishes:
@@ -91,16 +97,13 @@ def started(
         start = received if wish.counts_from == "received" else resolved
         clock = known.get(key)
         if clock is None and start is not None:
-            clock = Running(
-                name=wish.name, started=start, targets=(wish.target,), met_by=wish.met_by, regime=wish.regime,
-                legal=wish.legal, pausable=wish.pausable, from_resolution=wish.counts_from == "resolved",
-                warn_before=wish.warn_before,
-            )  # fmt: skip
+            clock = _begun(after, wish, start, joined)
         elif clock is not None and clock.live and _earlier(after, clock, wish.target, joined):
-            clock = replace(clock, targets=(*_not_later(clock.targets, wish.target), wish.target))
+            targets = (*_not_later(clock.targets, wish.target), wish.target)
+            clock = reckoned(after, replace(clock, targets=targets), joined)
         else:
             continue
-        known[key] = clock = reckoned(after, clock, joined)
+        known[key] = clock
         set_now.append(clock)
     if not set_now:
         return before, ()
@@ -113,7 +116,9 @@ def _earlier(clocks: Clocks, clock: Running, target: Target, joined: Pauses) -> 
         return False
     closed = [(begin, end) for begin, end in joined if end != FOREVER] if clock.pausable else []
     new = _due(clocks, clock.started, target, closed)
-    old = min((due for each in clock.targets if (due := _due(clocks, clock.started, each, closed)) is not None), default=None)
+    old = min(
+        (due for each in clock.targets if (due := _due(clocks, clock.started, each, closed)) is not None), default=None
+    )
     return new is not None and (old is None or new < old)
 
 
@@ -128,21 +133,45 @@ def _not_later(targets: tuple[Target, ...], new: Target) -> tuple[Target, ...]:
 def reckoned(clocks: Clocks, clock: Running, joined: Pauses) -> Running:
     """The clock with its due time, and the next warning before it."""
     pauses: Pauses = joined if clock.pausable else ()
-    dues = [_due(clocks, clock.started, target, pauses) for target in clock.targets]
-    due = min((each for each in dues if each is not None), default=None)
-    binding = 0 if due is None else dues.index(due)
-    warn = None if due is None or not clock.live else _next_warning(clocks, clock, clock.targets[binding], due, pauses)
+    due, binding = _first_due(clocks, clock.started, clock.targets, pauses)
+    warn = None
+    if due is not None and clock.live:
+        target = clock.targets[binding]
+        warn = _next_warning(clocks, clock.started, target, clock.warn_before, clock.warned, due, pauses)
     return replace(clock, due=due, binding=binding, warn=warn)
 
 
-def _next_warning(clocks: Clocks, clock: Running, target: Target, due: int, pauses: Pauses) -> int | None:
+def _begun(clocks: Clocks, wish: Wanted, start: int, joined: Pauses) -> Running:
+    """A new clock, with its due time and first warning: built once, since most complaints have several."""
+    pauses: Pauses = joined if wish.pausable else ()
+    targets = (wish.target,)
+    due, _ = _first_due(clocks, start, targets, pauses)
+    warn = None if due is None else _next_warning(clocks, start, wish.target, wish.warn_before, 0, due, pauses)
+    return Running(
+        name=wish.name, started=start, targets=targets, met_by=wish.met_by, regime=wish.regime, legal=wish.legal,
+        pausable=wish.pausable, from_resolution=wish.counts_from == "resolved", warn_before=wish.warn_before, due=due, warn=warn,
+    )  # fmt: skip
+
+
+def _first_due(clocks: Clocks, start: int, targets: tuple[Target, ...], pauses: Pauses) -> tuple[int | None, int]:
+    """When the first of the targets is due, and which that is."""
+    if len(targets) == 1:
+        return _due(clocks, start, targets[0], pauses), 0
+    dues = [_due(clocks, start, target, pauses) for target in targets]
+    due = min((each for each in dues if each is not None), default=None)
+    return due, 0 if due is None else dues.index(due)
+
+
+def _next_warning(
+    clocks: Clocks, start: int, target: Target, warn_before: tuple[str, ...], warned: int, due: int, pauses: Pauses
+) -> int | None:
     """The times to warn lie before due, in order; `warned` says how many of them have been used."""
-    times = sorted(at for text in clock.warn_before if (at := due - read(text).length_s) > clock.started)
+    times = sorted(at for text in warn_before if (at := due - read(text).length_s) > start)
     if not times:
         counts = calendar(clocks, target)
-        quarter_left = business.part_of(counts, clock.started, target.duration, due, pauses, *_WARN_AFTER)
-        times = [quarter_left] if quarter_left is not None and clock.started < quarter_left < due else []
-    return times[clock.warned] if clock.warned < len(times) else None
+        quarter_left = business.part_of(counts, start, target.duration, due, pauses, *_WARN_AFTER)
+        times = [quarter_left] if quarter_left is not None and start < quarter_left < due else []
+    return times[warned] if warned < len(times) else None
 
 
 def _due(clocks: Clocks, start: int, target: Target, joined: Pauses) -> int | None:
