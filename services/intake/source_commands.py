@@ -127,6 +127,9 @@ def list_sources(database_url: DatabaseUrl = None, as_json: AsJson = False) -> N
         )
         token = ", API token" if row["token"] else ""
         typer.echo(f"webhook    {row['name']:<24} {row['adapter']:<18} {row['auth']:<18} {state}{token}")
+        if row["texts_waiting"] or row["texts_stopped"]:
+            told = f"{row['texts_waiting']} texts to be fetched, {row['texts_stopped']} given up or without a token"
+            typer.echo(f"           {told}{': ' if row['texts_problem'] else ''}{row['texts_problem'] or ''}")
     keys.show(url, [SERVICE], False, quiet=bool(hooks))
 
 
@@ -265,6 +268,7 @@ def _rows(url: str) -> list[dict[str, Any]]:
     async def read(conn: Connection) -> list[dict[str, Any]]:
         from services.intake import sources as kept
 
+        texts = {row["source"]: dict(row) for row in await conn.fetch(kept.COUNT_TEXTS)}
         live = {(row["source"], row["purpose"]): row["live"] for row in await conn.fetch(kept.COUNT_SECRETS)}
         return [
             {
@@ -274,6 +278,9 @@ def _rows(url: str) -> list[dict[str, Any]]:
                 "hook": f"/v1/hooks/{row['name']}",
                 "secrets": min(live.get((row["name"], "signing"), 0), kept.LIVE),
                 "token": (row["name"], "token") in live,
+                "texts_waiting": texts.get(row["name"], {}).get("waiting", 0),
+                "texts_stopped": texts.get(row["name"], {}).get("stopped", 0),
+                "texts_problem": texts.get(row["name"], {}).get("problem"),
                 "options": sorted(json.loads(row["options"])),
                 "created_at": row["created_at"].isoformat(),
                 "disabled_at": row["disabled_at"].isoformat() if row["disabled_at"] else None,

@@ -48,6 +48,11 @@ SET_OPTIONS = "update source set options = $2::text::json where name = $1 and di
 # Texts that waited for a token, or were given up.
 ASK_AGAIN = "update text_fetch set due_at = app_now(), attempts = 0 where source = $1"
 ONE = "select adapter, auth, options from source where name = $1 and disabled_at is null"
+COUNT_TEXTS = """
+select source, count(*) filter (where due_at < 'infinity') as waiting, count(*) filter (where due_at = 'infinity') as stopped,
+    max(problem) as problem
+from text_fetch group by 1
+"""
 COUNT_SECRETS = "select source, purpose, count(*) as live from source_secret group by 1, 2"
 
 
