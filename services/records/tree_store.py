@@ -65,6 +65,7 @@ from ledger_leaf as leaf left join ledger_payload as payload using (idx) where l
 """
 
 TILES_A_TIME = 64
+INTEGRATE_TILES = 8  # 2,048 leaves: a few milliseconds in which the service does nothing else
 
 
 class LedgerDamaged(AmendsError):
@@ -122,7 +123,7 @@ async def _integrated(conn: Conn, level: int) -> int:
 async def _integrate_leaves(conn: Conn, there: int) -> bool:
     """Some tiles of level 0; False when none is full."""
     first = await _integrated(conn, 0)
-    end = min(first + TILES_A_TIME * tiles.WIDTH, there // tiles.WIDTH * tiles.WIDTH)
+    end = min(first + INTEGRATE_TILES * tiles.WIDTH, there // tiles.WIDTH * tiles.WIDTH)
     if first >= end:
         return False
     rows = await conn.fetch(LEAVES, first, end)
