@@ -8,8 +8,8 @@ from shared.contracts.policies import EVER, Activation
 from shared.policy.distribution import actions
 from shared.policy.distribution.actions import MIN_LEAD, NotDone, Request
 from shared.policy.distribution.line import in_force_at
+from shared.policy.distribution.packaged import packaged_activation
 from shared.policy.distribution.records import Records
-from shared.policy.distribution.replica import packaged_activation
 from tests.distribution.parts import NOW, activation, document, policy, records, version
 
 ANNA, BEN = Request("anna", "because"), Request("ben", "because")
