@@ -159,7 +159,7 @@ class ClocksMet(EventData):
     met_at: AwareDatetime
 
 
-Cause = Literal["rule", "request", "missed_clock", "broken_promise", "lapsed_hand_off", "other"]
+Cause = Literal["rule", "request", "missed_clock", "broken_promise", "lapsed_hand_off", "not_solved", "other"]
 
 
 class Escalated(EventData):

@@ -22,7 +22,8 @@ from shared.contracts.complaints import (
 )
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import EventData
-from shared.contracts.escalations import ClocksMet, DecisionMade, StatusChanged
+from shared.contracts.escalations import ClocksMet, DecisionMade, Escalated, StatusChanged
+from shared.contracts.followups import CheckInAnswered
 from tests.domain.examples import START, contact, policy, raw, source, status
 
 POLICY = policy("escalation")
@@ -208,3 +209,29 @@ def test_a_complaint_that_was_merged_is_closed_and_open_again_when_that_was_undo
     undone = on_event(merged.state, MergeUndone(into=into, by=by), START + 2 * HOUR, BOOK)
     assert undone.state.facts.status == "open"
     assert [event.status for event in (*merged.events, *undone.events) if isinstance(event, StatusChanged)] == ["closed", "open"]
+
+
+def answered(said: str) -> CheckInAnswered:
+    return CheckInAnswered.model_validate({"number": 2, "answer": said, "via": "link", "by": "customer", "occurred_at": START + 3 * HOUR})
+
+
+@pytest.mark.parametrize("said", ["no", "partly"])
+def test_no_and_partly_reopen_one_tier_up_with_the_same_legal_clock(said: str) -> None:
+    received = ComplaintReceived(contact=contact())
+    before, _ = fold(received)
+    resolved, _ = fold(received, status("resolved", HOUR))
+    state, events = fold(received, status("resolved", HOUR), answered(said), answered(said))
+    assert (resolved.facts.status, state.facts.status) == ("resolved", "open")
+    assert state.tiers.tier == (before.tiers.tier or 1) + 1, "once, however often they say it"
+    (raised,) = [event for event in events if isinstance(event, Escalated)]
+    assert (raised.cause, raised.detail, raised.by) == ("not_solved", "check-in 2", "customer")
+    assert due(state)["final_response"] == due(before)["final_response"]
+
+
+def test_yes_closes_what_is_resolved_and_nothing_else() -> None:
+    received = ComplaintReceived(contact=contact())
+    state, events = fold(received, status("resolved", HOUR), answered("yes"))
+    assert state.facts.status == "closed"
+    assert [event.status for event in events if isinstance(event, StatusChanged)] == ["resolved", "closed"]
+    still, _ = fold(received, answered("yes"))
+    assert still.facts.status == "open"

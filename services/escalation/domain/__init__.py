@@ -28,7 +28,7 @@ from shared.contracts.complaints import (
 from shared.contracts.decision import Decision, Due, Refused, Timer
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import StatusChanged
-from shared.contracts.followups import PromiseBroken
+from shared.contracts.followups import CheckInAnswered, PromiseBroken
 
 __all__ = [
     "CLOCKS",
@@ -76,6 +76,8 @@ def on_event(state: S | None, data: EventData, at: datetime, book: Book) -> Deci
         case MergeUndone() if known:
             opening = status.command(before.facts, Reopen(reason="the merge was undone", by=data.by), at)
             return Decision(before) if isinstance(opening, Refused) else _decision(before, _changed(before, opening, at, book))
+        case CheckInAnswered() if known:
+            return _decision(before, _answered(before, data, at, book))
         case PromiseBroken() if known:
             return _decision(before, deciding.lifted(before, book, "broken_promise", f"{data.promise}, {data.kind}", at))
         case _:
@@ -165,6 +167,23 @@ def _replied(before: S, contact: Contact, at: datetime) -> Step:
     facts = before.facts.after_reply(contact.occurred_at)
     after, events = changes.replied(before.clocks, _seconds(contact.occurred_at, at))
     return deciding.at_rest(replace(before, facts=facts, clocks=after)), events
+
+
+def _answered(before: S, data: CheckInAnswered, at: datetime, book: Book) -> Step:
+    """The customer says whether it is solved: yes closes; partly and no reopen, one tier up, with the same clocks."""
+    facts = before.facts
+    if data.answer == "yes":
+        if facts.status != "resolved":
+            return before, ()
+        said = "the customer says that it is solved"
+        return _changed(before, status.change(facts, "closed", data.occurred_at, by="customer", reason=said), at, book)
+    if facts.status not in ("resolved", "closed"):  # looked at again already
+        return before, ()
+    said = "the customer says that it is solved in part" if data.answer == "partly" else "the customer says that it is not solved"
+    reopened = status.change(facts, "open", data.occurred_at, by="customer", reason=said)
+    after, events = _changed(before, reopened, at, book)
+    raised, more = tiers.lifted(after.tiers, book.top_tier, "not_solved", f"check-in {data.number}", at, by="customer")
+    return replace(after, tiers=raised), (*events, *more)
 
 
 def _reported(before: S, data: StatusReported, at: datetime, book: Book) -> Step:
