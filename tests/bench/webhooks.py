@@ -25,7 +25,7 @@ from tests.harness.cluster import Cluster
 from tests.intake.test_payloads import cases
 
 SOURCE, SECRET = "bench-zendesk", "a signing secret of the bench"
-CONNECTIONS = 64
+CONNECTIONS = 128
 
 
 def adapters(count: int = 300) -> dict[str, dict[str, float]]:
