@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from shared.policy.analysis.check import check
 from shared.policy.commands import app
 from shared.policy.document import load_policy
+from shared.policy.tests_inside import run_tests
 from tests.policy.documents import problems, text
 
 RULE = "- {id: A, when: '%s', then: {tier: 2}}"
@@ -79,3 +84,39 @@ def test_rules_of_unique_that_match_together_are_shown_with_a_complaint(tmp_path
     )
     path.write_text(text(apart, hit_policy="UNIQUE"))
     assert CliRunner().invoke(app, ["validate", str(path)]).exit_code == 0
+
+
+SEEDS = [path.read_text(encoding="utf-8") for path in (Path(__file__).parent / "examples").glob("*.yaml")]
+PIECES = [
+    "\n", " ", "  ", ":", "- ", "{", "}", "[", "]", "'", '"', "&a ", "*a", "!x ", "|", ">", "\t", "#", "null", "-1", "0x1",
+    "1e9", "~", "when:", "then:", "tier:", "complaint.", "&&", "||", "(", ")", ".exists(x, ", "days(", "has(", "é", "\u2028",
+    "9" * 30, "%", "@", "---\n", "...\n",
+]  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@given(st.integers(0, 2**32 - 1))
+def test_a_document_with_slips_is_refused_or_loads_and_never_fails_otherwise(seed: int) -> None:
+    random = Random(seed)
+    document = random.choice(SEEDS)
+    for _ in range(random.randint(1, 4)):
+        at = random.randrange(len(document))
+        match random.randrange(4):
+            case 0:
+                document = document[:at] + random.choice(PIECES) + document[at:]
+            case 1:
+                document = document[:at] + document[at + random.randint(1, 12) :]
+            case 2:
+                document = document[:at] + random.choice(PIECES) + document[at + random.randint(1, 6) :]
+            case _:
+                to = random.randrange(len(document))
+                document = document[:to] + document[at : at + random.randint(1, 40)] + document[to:]
+    found = problems(document)
+    if found:
+        lines = document.count("\n") + 1
+        assert all(1 <= each.line <= lines + 1 and each.column >= 1 and each.message for each in found)
+        return
+    policy = load_policy(document, origin="t")
+    for outcome in run_tests(policy):
+        assert outcome.name
+    assert check(policy, document) == [] or policy.rules.hit_policy == "UNIQUE"

@@ -56,6 +56,11 @@ def test_a_degraded_decision_is_replayed_as_degraded() -> None:
 
 def test_citations_are_found_wherever_they_stand() -> None:
     cited = recorded(severity=1)
-    data = {"policy": cited, "regimes": [{"name": "disp", "policy": cited}], "text": "no", "other": {"id": "x", "version": 1}}
+    data = {
+        "policy": cited,
+        "regimes": [{"name": "disp", "policy": cited}],
+        "text": "no",
+        "other": {"id": "x", "version": 1},
+    }
     assert list(citations(data)) == [cited, cited]
     assert list(citations([1, None, "x"])) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from shared.policy.analysis.solver.symbols import Complaint, Path, Words, copy_o
 from shared.policy.evaluate import Policy
 
 TIMEOUT_MS = 10_000
+BUDGET_S = 60.0
 RETRIES = 8
 Facts = dict[str, Any]
 
@@ -22,13 +24,24 @@ class Undecided(Exception):
     """The solver gave up in its time."""
 
 
+class Budget:
+    """The time that one command gives the solver: what is not known then is said to be not known."""
+
+    def __init__(self) -> None:
+        self._ends = time.monotonic() + BUDGET_S
+
+    def spent(self) -> bool:
+        return time.monotonic() > self._ends
+
+
 class Session:
     """One symbolic complaint and what each policy decides for it.
 
     `entries`: how many earlier complaints it has at most; None leaves what is said about them open, for proofs.
     """
 
-    def __init__(self, policies: Sequence[Policy], entries: int | None, values: Values) -> None:
+    def __init__(self, policies: Sequence[Policy], entries: int | None, values: Values, budget: Budget) -> None:
+        self._budget = budget
         self.complaint = Complaint(policies[0].schema, Words(), entries)
         know_words(self.complaint, policies)
         self._values = values
@@ -50,13 +63,18 @@ class Session:
         solver = self._solver(conditions)
         if not _satisfied(solver):
             return None
+        model = solver.model()
         for usual in [each for complaint in (self.complaint, *also) for each in complaint.neutral()]:
+            if z3.is_true(model.eval(usual, model_completion=True)):
+                solver.add(usual)  # this model shows that it can be kept
+                continue
             solver.push()
             solver.add(usual)
-            if solver.check() != z3.sat:
+            if self._budget.spent() or solver.check() != z3.sat:
                 solver.pop()
-        assert solver.check() == z3.sat
-        return solver.model()
+            else:
+                model = solver.model()
+        return model
 
     def other_than(self, model: Any) -> Any:
         """That some fact is not as in the model."""
@@ -77,6 +95,8 @@ class Session:
         return kept
 
     def _solver(self, conditions: Sequence[Any]) -> Any:
+        if self._budget.spent():
+            raise Undecided(f"not known after {BUDGET_S:.0f} s")
         solver = z3.Solver()
         solver.set("timeout", TIMEOUT_MS)
         solver.add(*self.complaint.constraints, *conditions)
@@ -108,9 +128,9 @@ class Sessions:
     def __init__(self, policies: Sequence[Policy]) -> None:
         numbers = constants([t for p in policies for t in (*p.trees.conditions, *p.trees.variables.values())]).numbers
         small = [number for number in numbers if 0 < number <= 5]
-        values = Values()
-        self.proof = Session(policies, None, values)
-        self.witness = Session(policies, max(small, default=1) + 1, values)
+        values, budget = Values(), Budget()
+        self.proof = Session(policies, None, values, budget)
+        self.witness = Session(policies, max(small, default=1) + 1, values, budget)
 
     def ask(self, question: Question, confirmed: Callable[[Facts], bool]) -> Answer:
         """Whether some complaint satisfies what `question` makes of a session; `confirmed` asks the evaluator."""
