@@ -69,7 +69,7 @@ def test_once_ends_with_0_when_the_last_sample_is_recorded(data: Path) -> None:
     told = re.findall(r"\+\d+ ms  (\w[\w -]*?)  .*  trace ([0-9a-f]{32})$", up.output, re.MULTILINE)
     steps = [what.strip() for what, _ in told]
     assert sorted(steps) == sorted(
-        ["received", "decided", "update scheduled", "resolved", "met", "update cancelled", "check-in scheduled", "recorded"]
+        ["received", "decided", "handed over", "update scheduled", "resolved", "met", "update cancelled", "check-in scheduled", "recorded"]
     ), up.output
     assert [step for step in steps if step in ("received", "resolved", "check-in scheduled", "recorded")] == [
         "received", "resolved", "check-in scheduled", "recorded",
@@ -104,10 +104,10 @@ def test_a_second_start_goes_on_with_the_data_and_its_commands_work(
     complaint = found[1]
     code, text = amends("timeline", complaint)
     assert code == 0
-    for word in ("resolved, tier 3, 8 events", "read", "received", "decided", "check-in scheduled", "by FUP-030", "ledger row"):
+    for word in ("resolved, tier 3, 9 events", "read", "received", "decided", "check-in scheduled", "by FUP-030", "ledger row"):
         assert word in text
     code, text = amends("timeline", complaint, "--json")
-    assert [event["service"] for event in json.loads(text)["timeline"]].count("escalation") == 3
+    assert [event["service"] for event in json.loads(text)["timeline"]].count("escalation") == 4
     code, text = amends("plan", complaint)
     assert code == 0
     assert "ask by email" in text
