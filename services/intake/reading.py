@@ -93,7 +93,9 @@ def _heat(numbers: HeatNumbers, words: Words, hits: Sequence[Hit]) -> Heat:
         return "angry" if loud and "heat.mild" in found else "frustrated"
     if shouting and words.exclamations >= numbers.exclamations:
         return "angry"
-    return "frustrated" if loud and "heat.calm" not in found else "calm"
+    # Without a word of courtesy, a text that says what went wrong is not the calmest kind.
+    terse = "heat.calm" not in found and bool(found & {"problem", "repeated"})
+    return "frustrated" if loud and "heat.calm" not in found or terse else "calm"
 
 
 def _category(rules: Rules, hits: Iterable[Hit]) -> Category:
