@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.text.reading.lexicon import Hit
@@ -11,6 +12,9 @@ from shared.text.reading.words import Words
 
 MOST_ISSUES = 8
 _LONGEST = 300
+Sentences = Mapping[int, tuple[int, int]]
+ByLabel = Mapping[str, Sequence[Hit]]
+_IMPACT = ("impact", "need.")
 _MARKER = re.compile(r"^\s*(?:\(?\d{1,2}[.):]|[-*•])\s+")
 
 
@@ -24,14 +28,13 @@ class Issue:
     end: int
 
 
-def find_issues(words: Words, hits: Sequence[Hit]) -> tuple[Issue, ...]:
+def find_issues(words: Words, sentences: Sentences, found: ByLabel) -> tuple[Issue, ...]:
     """Sentences that say that something went wrong about something; the first sentence with words where none does."""
-    sentences = _sentences(words)
-    about = {words.sentence[hit.first] for hit in hits if hit.label.startswith(("category.", "threat.safety"))}
-    wrong = {words.sentence[hit.first] for hit in hits if hit.label in ("problem", "threat.safety")}
-    wished = {words.sentence[hit.first] for hit in hits if hit.label.startswith("wanted.")}
-    told = [number for number in sentences if number in about & wrong and number not in wished]
-    told = told or [number for number in sentences if number in about & wrong]
+    about = _in(words, found, "category.", "threat.safety")
+    wrong = _in(words, found, "problem", "threat.safety")
+    wished = _in(words, found, "wanted.")
+    told = [number for number in sentences if number in about and number in wrong and number not in wished]
+    told = told or [number for number in sentences if number in about and number in wrong]
     told = told or [number for number in sentences if number in about][:1] or list(sentences)[:1]
     return tuple(
         Issue(count, _shortened(words.text[start:end]), start, end)
@@ -39,26 +42,19 @@ def find_issues(words: Words, hits: Sequence[Hit]) -> tuple[Issue, ...]:
     )
 
 
-def find_impact(words: Words, hits: Iterable[Hit]) -> str | None:
+def find_impact(words: Words, sentences: Sentences, found: ByLabel) -> str | None:
     """The sentence that says what it did to the customer, if one does."""
-    sentences = _sentences(words)
-    weights: dict[int, int] = {}
-    for hit in hits:
-        if hit.label == "impact" or hit.label.startswith("need."):
-            number = words.sentence[hit.first]
-            weights[number] = weights.get(number, 0) + 1
-    if not weights:
+    counts = Counter(
+        words.sentence[hit.first] for label, hits in found.items() if label.startswith(_IMPACT) for hit in hits
+    )
+    if not counts:
         return None
-    start, end = sentences[max(weights, key=lambda number: (weights[number], -number))]
+    start, end = sentences[max(counts, key=lambda number: (counts[number], -number))]
     return _shortened(words.text[start:end])
 
 
-def _sentences(words: Words) -> dict[int, tuple[int, int]]:
-    places: dict[int, tuple[int, int]] = {}
-    for number, (start, end) in zip(words.sentence, words.spans, strict=True):
-        first, _ = places.get(number, (start, end))
-        places[number] = (first, end)
-    return places
+def _in(words: Words, found: ByLabel, *labels: str) -> frozenset[int]:
+    return frozenset(words.sentence[hit.first] for label in found if label.startswith(labels) for hit in found[label])
 
 
 def _shortened(text: str) -> str:

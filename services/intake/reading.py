@@ -6,7 +6,7 @@ says how the customer writes and nothing more: it never drives severity.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -19,6 +19,7 @@ from shared.text.reading.words import Words
 
 Heat = Literal["calm", "frustrated", "angry", "abusive"]
 HEATS: tuple[Heat, ...] = get_args(Heat)
+_SHOWN = ("threat.", "need.", "heat.insult", "heat.strong", "heat.swear", "heat.mild", "heat.sarcasm", "repeated")
 THREATS = ("legal", "regulator", "press", "social", "safety", "self_harm", "violence")
 NEEDS: tuple[SupportNeed, ...] = get_args(SupportNeed)
 
@@ -55,70 +56,67 @@ def read_text(rules: Rules, text: str, language: str | None = None) -> TextRead:
     detected = Detected(language, 1.0, "given") if language else detect(text)
     lexicon = rules.lexicon(detected.tag)
     words = lexicon.words(text)
-    hits = lexicon.find(words)
-    heat = _heat(rules.spec.heat, words, hits)
-    repeated = any(hit.label == "repeated" for hit in hits)
+    found: dict[str, list[Hit]] = {}
+    for hit in lexicon.find(words):
+        found.setdefault(hit.label, []).append(hit)
+    needs = frozenset(_of("need.", found))
+    sentences = words.sentences()
     return TextRead(
         language=detected,
-        heat=heat,
-        threats=_of("threat", hits),
-        needs=tuple(need for need in NEEDS if need in _of("need", hits)),
-        wanted=_of("wanted", hits),
-        repeated=repeated,
-        category=_category(rules, hits),
-        severity=max((rules.spec.severity.get(hit.label, 1) for hit in hits), default=1),
-        details=_of("detail", hits),
-        issues=find_issues(words, hits),
-        impact=find_impact(words, hits),
-        passages=_passages(words, hits),
+        heat=_heat(rules.spec.heat, words, found),
+        threats=_of("threat.", found),
+        needs=tuple(need for need in NEEDS if need in needs),
+        wanted=_of("wanted.", found),
+        repeated="repeated" in found,
+        category=_category(rules, found),
+        severity=max((rules.spec.severity.get(label, 1) for label in found), default=1),
+        details=_of("detail.", found),
+        issues=find_issues(words, sentences, found),
+        impact=find_impact(words, sentences, found),
+        passages=_passages(words, found),
     )
 
 
-def _of(kind: str, hits: Iterable[Hit]) -> tuple[str, ...]:
-    prefix = f"{kind}."
-    return tuple(dict.fromkeys(hit.label[len(prefix) :] for hit in hits if hit.label.startswith(prefix)))
+def _of(kind: str, found: Iterable[str]) -> tuple[str, ...]:
+    return tuple(label[len(kind) :] for label in found if label.startswith(kind))
 
 
-def _heat(numbers: HeatNumbers, words: Words, hits: Sequence[Hit]) -> Heat:
+def _heat(numbers: HeatNumbers, words: Words, found: Mapping[str, object]) -> Heat:
     """Abuse by insults or violence; anger by strong words or by loud frustration; else frustration, if any shows."""
-    found = {hit.label for hit in hits}
     if "heat.insult" in found or "threat.violence" in found:
         return "abusive"
     loud_share = words.shouted / words.letters if words.letters >= numbers.shouting_letters else 0.0
     shouting = loud_share >= numbers.shouting_share and "heat.excused_capitals" not in found
     loud = shouting or words.shouted >= numbers.shouted_words or words.exclamations >= numbers.exclamations
-    if found & {"heat.strong", "heat.swear"}:
+    if "heat.strong" in found or "heat.swear" in found:
         return "angry"
-    if found & {"heat.mild", "heat.sarcasm"}:
+    if "heat.mild" in found or "heat.sarcasm" in found:
         return "angry" if loud and "heat.mild" in found else "frustrated"
     if shouting and words.exclamations >= numbers.exclamations:
         return "angry"
     # Without a word of courtesy, a text that says what went wrong is not the calmest kind.
-    terse = "heat.calm" not in found and bool(found & {"problem", "repeated"})
-    return "frustrated" if loud and "heat.calm" not in found or terse else "calm"
+    terse = "heat.calm" not in found and ("problem" in found or "repeated" in found)
+    return "frustrated" if (loud and "heat.calm" not in found) or terse else "calm"
 
 
-def _category(rules: Rules, hits: Iterable[Hit]) -> Category:
-    weights = rules.spec.categories
-    scores = dict.fromkeys(weights, 0.0)
-    seen: set[tuple[str, int]] = set()
-    for hit in hits:
-        leaf = hit.label.partition(".")[2]
-        if hit.label.startswith("category.") and leaf in scores and (leaf, hit.first) not in seen:
-            seen.add((leaf, hit.first))
-            scores[leaf] += weights[leaf]
-    best = max(scores, key=lambda leaf: scores[leaf], default=None)
-    known: dict[str, Category] = {each: each for each in get_args(Category)}
-    return known.get(best, "other") if best is not None and scores[best] else "other"
+def _category(rules: Rules, found: Mapping[str, Sequence[Hit]]) -> Category:
+    best: Category = "other"
+    most = 0.0
+    for leaf, weight in rules.spec.categories.items():
+        score = weight * len({hit.first for hit in found.get(f"category.{leaf}", ())})
+        if score > most:
+            best, most = leaf, score
+    return best
 
 
-def _passages(words: Words, hits: Iterable[Hit]) -> tuple[Passage, ...]:
-    shown = ("threat.", "need.", "heat.insult", "heat.strong", "heat.swear", "heat.mild", "heat.sarcasm", "repeated")
-    passages: dict[Passage, None] = {}
-    for hit in hits:
-        if hit.label.startswith(shown):
-            passages[Passage(hit.label, *words.span(hit.first, hit.last))] = None
-    return tuple(passages)
+def _passages(words: Words, found: Mapping[str, Sequence[Hit]]) -> tuple[Passage, ...]:
+    shown = dict.fromkeys(
+        Passage(label, *words.span(hit.first, hit.last))
+        for label, hits in found.items()
+        if label.startswith(_SHOWN)
+        for hit in hits
+    )
+    return tuple(shown)
 
 
 def read(contact: Contact) -> Contact:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shared.contracts.complaints import Category
 from shared.policy import yaml_source
 from shared.policy.problems import PolicyRefused, Problem
 from shared.text.reading import documents
@@ -44,7 +45,7 @@ class Spec(_Part):
     fallback_language: str
     heat: HeatNumbers = HeatNumbers()
     severity: dict[Sign, Annotated[int, Field(ge=1, le=5)]] = {}
-    categories: dict[str, float]
+    categories: dict[Category, float]
 
 
 class Metadata(_Part):

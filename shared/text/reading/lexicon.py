@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import ahocorasick
@@ -25,9 +25,20 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
+    """A pattern in numbers: its runs, and which of them is looked for first, being the rarest."""
+
     label: str
     pattern: Pattern
     runs: tuple[int, ...]
+    first: int
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the automaton found: (phrase, last word) by first word, (phrase, first word) by last word."""
+
+    starts: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    ends: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
 
 class Lexicon:
@@ -59,8 +70,8 @@ class Lexicon:
                 while len(self._rules) < len(runs):
                     self._rules.append([])
                 rarest = max(range(len(numbers)), key=lambda i: min(map(len, pattern.runs[i])))
-                self._rules[numbers[rarest]].append(_Rule(label, pattern, numbers))
-        self._automaton = _automaton(runs)
+                self._rules[numbers[rarest]].append(_Rule(label, pattern, numbers, rarest))
+        self._automaton, self._phrases = _automaton(runs, [bool(rules) for rules in self._rules])
 
     def words(self, text: str) -> Words:
         """The text, split and spelt as this lexicon needs it."""
@@ -68,23 +79,26 @@ class Lexicon:
 
     def find(self, words: Words) -> list[Hit]:
         """What the words show, in the order of the text; exceptions, negation and quotations are taken into account."""
-        found: dict[int, list[tuple[int, int]]] = {}
-        at, sentence = words.at, words.sentence
-        for end, (length, count, runs) in self._automaton.iter(words.normal):
+        found = _Found()
+        begun: dict[int, list[tuple[int, int]]] = {}  # the places of the runs that rules look for first
+        at, sentence, starts, ends = words.at, words.sentence, found.starts, found.ends
+        for end, (length, count, phrase, runs) in self._automaton.iter(words.normal):
             first = at[end - length + 2]
             last = first + count - 1
             if sentence[first] == sentence[last]:
+                starts.setdefault(first, []).append((phrase, last))
+                ends.setdefault(last, []).append((phrase, first))
                 for run in runs:
-                    found.setdefault(run, []).append((first, last))
+                    begun.setdefault(run, []).append((first, last))
         hits: list[Hit] = []
-        exceptions: list[Hit] = []
+        exceptions: dict[str, list[tuple[int, int]]] = {}
         silenced: set[tuple[str, int]] = set()
-        for run in found:
+        for run, places in begun.items():
             for rule in self._rules[run]:
                 pattern = rule.pattern
-                for first, last in self._places(rule, found, words):
+                for first, last in places if len(rule.runs) == 1 else self._whole(rule, places, found, words):
                     if pattern.exception:
-                        exceptions.append(Hit(rule.label, first, last, pattern.source))
+                        exceptions.setdefault(rule.label, []).append((first, last))
                     elif pattern.sentence_exception:
                         silenced.add((rule.label, sentence[first]))
                     elif (pattern.in_quotes or not words.quoted[first]) and (
@@ -94,25 +108,36 @@ class Lexicon:
         if silenced:
             hits = [hit for hit in hits if (hit.label, sentence[hit.first]) not in silenced]
         if exceptions:
-            hits = [hit for hit in hits if not any(_overlap(hit, exception) for exception in exceptions)]
+            hits = [hit for hit in hits if not _excepted(hit, exceptions.get(hit.label, ()))]
         hits.sort(key=lambda hit: hit.first)
         return hits
 
-    def _places(
-        self, rule: _Rule, found: Mapping[int, list[tuple[int, int]]], words: Words
+    def _whole(
+        self, rule: _Rule, places: Sequence[tuple[int, int]], found: _Found, words: Words
     ) -> Sequence[tuple[int, int]]:
-        places: Sequence[tuple[int, int]] = found.get(rule.runs[0], ())
-        for number, gap in enumerate(rule.pattern.gaps, start=1):
-            following = found.get(rule.runs[number])
-            if not places or following is None:
-                return ()
+        """The places of a rule with several runs, from those of the run looked for first: onwards, then backwards."""
+        pattern, sentence = rule.pattern, words.sentence
+        for number in range(rule.first + 1, len(rule.runs)):
+            members, gap = self._phrases[rule.runs[number]], pattern.gaps[number - 1]
             places = [
                 (first, end)
                 for first, last in places
-                for start, end in following
-                if last < start <= last + gap + 1
-                and words.sentence[first] == words.sentence[start]
-                and (rule.pattern.after_negation or not self._holds_negator(words, last + 1, start))
+                for start in range(last + 1, min(last + gap + 2, len(sentence)))
+                for phrase, end in found.starts.get(start, ())
+                if phrase in members
+                and sentence[start] == sentence[first]
+                and (pattern.after_negation or not self._holds_negator(words, last + 1, start))
+            ]
+        for number in range(rule.first - 1, -1, -1):
+            members, gap = self._phrases[rule.runs[number]], pattern.gaps[number]
+            places = [
+                (start, last)
+                for first, last in places
+                for end in range(first - 1, max(first - gap - 2, -1), -1)
+                for phrase, start in found.ends.get(end, ())
+                if phrase in members
+                and sentence[end] == sentence[first]
+                and (pattern.after_negation or not self._holds_negator(words, end + 1, first))
             ]
         return places
 
@@ -132,20 +157,27 @@ class Lexicon:
         return False
 
 
-def _overlap(hit: Hit, exception: Hit) -> bool:
-    return hit.label == exception.label and hit.first <= exception.last and exception.first <= hit.last
+def _excepted(hit: Hit, places: Iterable[tuple[int, int]]) -> bool:
+    return any(hit.first <= last and first <= hit.last for first, last in places)
 
 
-def _automaton(runs: Mapping[frozenset[str], int]) -> Any:
-    """Finds " phrase " (whole words) or " phrase" (the beginning of the last one) in a normalised text."""
+def _automaton(runs: Mapping[frozenset[str], int], begins: Sequence[bool]) -> tuple[Any, list[frozenset[int]]]:
+    """Finds " phrase " (whole words) or " phrase" (the beginning of the last one) in a normalised text.
+
+    Each phrase has a number; with the automaton come the phrases of each run. `begins` says which runs a rule looks for
+    first.
+    """
     by_key: dict[str, tuple[int, list[int]]] = {}
     for run, number in runs.items():
         for phrase in run:
             key = f" {phrase[:-1]}" if phrase.endswith("*") else f" {phrase} "
             by_key.setdefault(key, (phrase.count(" ") + 1, []))[1].append(number)
     automaton = ahocorasick.Automaton()
-    for key, (count, numbers) in by_key.items():
-        automaton.add_word(key, (len(key), count, tuple(numbers)))
+    phrases: list[set[int]] = [set() for _ in runs]
+    for phrase_number, (key, (count, numbers)) in enumerate(by_key.items()):
+        for number in numbers:
+            phrases[number].add(phrase_number)
+        automaton.add_word(key, (len(key), count, phrase_number, tuple(n for n in numbers if begins[n])))
     if by_key:
         automaton.make_automaton()
-    return automaton
+    return automaton, [frozenset(each) for each in phrases]

@@ -6,15 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# One alternative a kind of token: word, number, end of a sentence, end of a clause, emoji.
-_TOKEN = re.compile(
-    r"([^\W\d_](?:\w|['’`](?=\w)|\*+)*)"
-    r"|(\d+(?:[.,:]\d+)*\w*)"
-    r"|([.!?…。]+|\n[ \t>]*\n)"
-    r"|([,;:()–—\n]|- )"
-    r"|([\u2600-\u27bf\U0001f300-\U0001faff])"
-)
-_WORD, _NUMBER, _STOP, _PAUSE, _EMOJI = 1, 2, 3, 4, 5
+_BETWEEN = re.compile(r"([^\w'’`*]+)")
+_EMOJI = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff]")
+_STOPS = re.compile(r"[.!?…。]|\n[ \t>]*\n")
+_PAUSES = re.compile(r"[,;:()–—\n]|- ")
 _QUOTED = re.compile(
     r'"[^"\n]{1,400}"|“[^“”]{1,400}”|„[^„“”]{1,400}[“”]|«[^«»]{1,400}»|(?<![\w‘\'])[‘\'](?=\w)[^‘\'’\n]{2,200}[’\'](?!\w)'
     r"|^>.*$",
@@ -44,6 +39,14 @@ class Words:
     exclamations: int = 0
     emoji: int = 0
 
+    def sentences(self) -> dict[int, tuple[int, int]]:
+        """Where each sentence with words stands: characters from and to, by its number."""
+        begins = [
+            index for index, number in enumerate(self.sentence) if index == 0 or number != self.sentence[index - 1]
+        ]
+        lasts = [index - 1 for index in (*begins[1:], len(self.sentence))]
+        return {self.sentence[a]: self.span(a, b) for a, b in zip(begins, lasts, strict=True) if b >= a}
+
     def span(self, first: int, last: int) -> tuple[int, int]:
         """Where the words from `first` to `last` stand in the text."""
         return self.spans[first][0], self.spans[last][1]
@@ -53,45 +56,78 @@ def read_words(text: str, forms: Mapping[str, str]) -> Words:
     """Split a text. `forms` gives the one spelling of words that have several ("dont": "do not")."""
     lower = text.lower()
     if len(lower) != len(text):  # a few letters become two: the places would shift
-        lower = "".join(c if len(c.lower()) != 1 else c.lower() for c in text)
+        lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
     words: list[str] = []
     spans: list[tuple[int, int]] = []
     sentence: list[int] = []
     clause: list[int] = []
-    at: dict[int, int] = {}
-    inside, part, position = 0, 0, 1
+    inside = part = place = 0
     letters = shouted = exclamations = emoji = 0
-    for found in _TOKEN.finditer(lower):
-        kind, token = found.lastindex, found[0]
-        if kind == _WORD:
-            start, end = span = found.span()
-            letters += end - start
-            if end - start > 1 and text[start] != token[0] and text[start:end].isupper() and not _is_mask(token):
-                shouted += end - start
-            word = forms.get(token) or _one_spelling(token, forms)
-        elif kind == _NUMBER:
-            span = found.span()
-            word = _number(token)
-        elif kind == _EMOJI:
-            span, word = found.span(), token
-            emoji += 1
-        else:
-            if kind == _STOP:
+    number_before = False
+    pieces = _BETWEEN.split(lower)
+    for index, piece in enumerate(pieces):
+        start, place = place, place + len(piece)
+        if index % 2:  # what stands between two words
+            if piece == " ":
+                continue
+            if number_before and piece in (".", ",") and pieces[index + 1][:1].isdigit():
+                number_before = False  # "1.20", "4,000": one number, and no age
+                words[-1] = "#"
+                pieces[index + 1] = pieces[index + 1].lstrip("0123456789")
+                place += len(text[place:]) - len(text[place:].lstrip("0123456789"))
+                spans[-1] = (spans[-1][0], place)
+                continue
+            if not piece.isascii():
+                for found in _EMOJI.finditer(piece):
+                    emoji += 1
+                    words.append(found[0])
+                    spans.append((start + found.start(), start + found.end()))
+                    sentence.append(inside)
+                    clause.append(part)
+            if _STOPS.search(piece):
                 inside += 1
-                if "!" in token:
-                    exclamations += token.count("!")
-            part += 1
+                part += 1
+                exclamations += piece.count("!")
+            elif _PAUSES.search(piece):
+                part += 1
+            number_before = False
             continue
-        for each in word.split(" ") if " " in word else (word,):
-            at[position] = len(words)
-            position += len(each) + 1
-            words.append(each)
+        if not piece:
+            continue
+        word = forms.get(piece)
+        if word is None:
+            if piece[0].isdigit():
+                word = _number(piece)
+                number_before = True
+            elif piece.isascii() and piece.isalpha():
+                word = piece if _REPEATED.search(piece) is None else _unrepeated(piece, forms)
+            else:
+                word = _one_spelling(piece, forms)
+                if not word:
+                    continue
+        letters += place - start
+        if place - start > 1 and text[start] != piece[0] and text[start:place].isupper() and not _is_mask(piece):
+            shouted += place - start
+        span = (start, place)
+        if " " in word:
+            for each in word.split(" "):
+                words.append(each)
+                spans.append(span)
+                sentence.append(inside)
+                clause.append(part)
+        else:
+            words.append(word)
             spans.append(span)
             sentence.append(inside)
             clause.append(part)
-    normal = f" {' '.join(words)} "
+    normal = " ".join(words)
+    at: dict[int, int] = {}
+    position = 1
+    for count, each in enumerate(words):
+        at[position] = count
+        position += len(each) + 1
     quoted = _quoted(text, spans)
-    return Words(text, words, spans, sentence, clause, quoted, normal, at, letters, shouted, exclamations, emoji)
+    return Words(text, words, spans, sentence, clause, quoted, f" {normal} ", at, letters, shouted, exclamations, emoji)
 
 
 def _is_mask(token: str) -> bool:
@@ -99,12 +135,14 @@ def _is_mask(token: str) -> bool:
 
 
 def _one_spelling(token: str, forms: Mapping[str, str]) -> str:
-    """Straight apostrophes, no possessive 's, no "soooo", "f***" as the lexicon writes it."""
-    if token.isascii() and token.isalpha():
-        return _unrepeated(token, forms)
-    token = token.replace("’", "'").replace("`", "'")
+    """Straight apostrophes, no possessive 's, no "soooo", "f***" as the lexicon writes it; "" where no word is left."""
+    token = token.replace("’", "'").replace("`", "'").strip("'")
     if "*" in token:
-        token = _MASKED.sub("*", token)
+        token = _MASKED.sub("*", token.lstrip("*"))
+        if not token.strip("*_"):
+            return ""
+        if token.endswith("*") and token not in forms:
+            token = token.rstrip("*")
     known = forms.get(token)
     if known:
         return known
