@@ -8,19 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from functools import cache
+from importlib.resources import files
+from typing import Any, get_args
 
 from services.intake.issues import Issue, find_impact, find_issues
-from services.intake.rules import HeatNumbers, Rules
-from shared.contracts.complaints import Category, Contact, SupportNeed
-from shared.text.language import Detected, detect
+from services.intake.rules import HeatNumbers, Rules, default_rules
+from shared.contracts import complaints as contracts
+from shared.contracts.complaints import Category, Contact, Heat, Reading, SupportNeed, Threat, Wanted
+from shared.policy.document import load_policy
+from shared.policy.evaluate import Policy
+from shared.text.language import UNDETERMINED, Detected, detect
 from shared.text.reading.lexicon import Hit
 from shared.text.reading.words import Words
 
-Heat = Literal["calm", "frustrated", "angry", "abusive"]
 HEATS: tuple[Heat, ...] = get_args(Heat)
 _SHOWN = ("threat.", "need.", "heat.insult", "heat.strong", "heat.swear", "heat.mild", "heat.sarcasm", "repeated")
-THREATS = ("legal", "regulator", "press", "social", "safety", "self_harm", "violence")
+THREATS: tuple[Threat, ...] = get_args(Threat)
+WANTED: tuple[Wanted, ...] = get_args(Wanted)
+POLICY = "intake.retail.yaml"
+MOST_READ = 20_000  # characters: what is longer is kept whole, and read so far
+MOST_TAGS = 100
+MOST_PASSAGES = 24
 NEEDS: tuple[SupportNeed, ...] = get_args(SupportNeed)
 
 
@@ -35,16 +44,15 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class TextRead:
-    """What a text says. `threats`, `needs`, `wanted` in the order of the text."""
+    """What a text says. `details` are safety details, such as injury."""
 
     language: Detected
     heat: Heat
-    threats: tuple[str, ...]
+    threats: tuple[Threat, ...]
     needs: tuple[SupportNeed, ...]
-    wanted: tuple[str, ...]
+    wanted: tuple[Wanted, ...]
     repeated: bool
     category: Category
-    severity: int
     details: tuple[str, ...] = ()
     issues: tuple[Issue, ...] = ()
     impact: str | None = None
@@ -59,17 +67,16 @@ def read_text(rules: Rules, text: str, language: str | None = None) -> TextRead:
     found: dict[str, list[Hit]] = {}
     for hit in lexicon.find(words):
         found.setdefault(hit.label, []).append(hit)
-    needs = frozenset(_of("need.", found))
+    threats, needs, wanted = (frozenset(_of(kind, found)) for kind in ("threat.", "need.", "wanted."))
     sentences = words.sentences()
     return TextRead(
         language=detected,
         heat=_heat(rules.spec.heat, words, found),
-        threats=_of("threat.", found),
+        threats=tuple(threat for threat in THREATS if threat in threats),
         needs=tuple(need for need in NEEDS if need in needs),
-        wanted=_of("wanted.", found),
+        wanted=tuple(each for each in WANTED if each in wanted),
         repeated="repeated" in found,
         category=_category(rules, found),
-        severity=max((rules.spec.severity.get(label, 1) for label in found), default=1),
         details=_of("detail.", found),
         issues=find_issues(words, sentences, found),
         impact=find_impact(words, sentences, found),
@@ -119,6 +126,97 @@ def _passages(words: Words, found: Mapping[str, Sequence[Hit]]) -> tuple[Passage
     return tuple(shown)
 
 
-def read(contact: Contact) -> Contact:
-    """The contact with what was read in it. The text is never changed."""
-    return contact
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads contacts by reading rules and by intake's policy, which says how severe what was read is. Immutable."""
+
+    rules: Rules
+    policy: Policy
+
+    def read(self, contact: Contact) -> Contact:
+        """The contact with what was read in it. The text is never changed; what the sender stated stays."""
+        text = contact.text or contact.subject or ""
+        if not text.strip():
+            return contact
+        given = contact.language
+        read = read_text(self.rules, text[:MOST_READ], given)
+        needs = tuple(dict.fromkeys((*contact.customer.support_needs, *read.needs)))
+        found = contact.model_copy(
+            update={
+                "language": given or (None if read.language.tag == UNDETERMINED else read.language.tag),
+                "category": read.category if contact.category == "other" else contact.category,
+                "customer": contact.customer.model_copy(update={"support_needs": needs}),
+                "tags": tuple(dict.fromkeys((*contact.tags, *read.threats, *read.details)))[:MOST_TAGS],
+            }
+        )
+        decided = self.policy.decide(_facts(found, read))
+        tags = tuple(dict.fromkeys((*found.tags, *decided.outcome.get("tags", ()))))[:MOST_TAGS]
+        return found.model_copy(
+            update={
+                "tags": tags,
+                "severity": max(contact.severity, decided.outcome["severity"]),
+                "reading": Reading(
+                    rules=f"{self.rules.id}/{self.rules.version}",
+                    language=read.language.tag,
+                    language_confidence=read.language.confidence,
+                    heat=read.heat,
+                    threats=read.threats,
+                    wanted=read.wanted,
+                    repeated=read.repeated,
+                    issues=tuple(contracts.Issue(number=i.number, text=i.text) for i in read.issues),
+                    impact=read.impact,
+                    passages=tuple(
+                        contracts.Passage(finding=p.finding, start=p.start, end=p.end)
+                        for p in (read.passages[:MOST_PASSAGES] if contact.text else ())
+                    ),
+                    severity_rules=decided.rules,
+                    acknowledge=decided.outcome.get("acknowledge") == "offer",
+                ),
+            }
+        )
+
+
+def read(contact: Contact, reader: Reader | None = None) -> Contact:
+    """The contact as `reader`, or the one that comes with the service, reads it."""
+    return (reader or default_reader()).read(contact)
+
+
+@cache
+def default_reader() -> Reader:
+    """The reading rules and the policy that come with the service."""
+    text = (files("services.intake") / "policy" / POLICY).read_text(encoding="utf-8")
+    return Reader(default_rules(), load_policy(text, origin=POLICY))
+
+
+def _facts(contact: Contact, read: TextRead) -> dict[str, Any]:
+    """In the form that intake's policy takes: no text and no identifiers."""
+    complaint: dict[str, Any] = {
+        "channel": contact.channel,
+        "author_kind": contact.author_kind,
+        "text_status": contact.text_status,
+        "text_length": len(contact.text),
+        "heat": read.heat,
+        "threats": list(read.threats),
+        "tags": list(contact.tags),
+        "support_needs": list(contact.customer.support_needs),
+        "wanted": list(read.wanted),
+        "repeated": read.repeated,
+        "issues": len(read.issues),
+        "category": contact.category,
+        "priority": contact.priority,
+        "attachments": len(contact.attachments),
+        "received_at": contact.received_at,
+        "source": contact.source.instance,
+        "customer": {},
+    }
+    if contact.language:
+        complaint["language"] = contact.language.partition("-")[0].lower()
+    for name, value in (("incident_at", contact.incident_at), ("product", contact.product)):
+        if value is not None:
+            complaint[name] = value
+    if contact.money_claimed is not None:
+        complaint["amount_claimed"] = float(contact.money_claimed.amount)
+        complaint["currency"] = contact.money_claimed.currency
+    if contact.customer.country:
+        complaint["customer"]["country"] = contact.customer.country
+    return {"as_of": contact.received_at, "complaint": complaint}

@@ -9,17 +9,19 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.contracts.complaints import Category
 from shared.policy import yaml_source
 from shared.policy.problems import PolicyRefused, Problem
+from shared.text.language import UNDETERMINED
 from shared.text.reading import documents
 from shared.text.reading.lexicon import Lexicon
 
 DEFAULT = "reading.retail.yaml"
+_NOTHING = Lexicon({})
 
 
 class _Part(BaseModel):
@@ -35,16 +37,12 @@ class HeatNumbers(_Part):
     exclamations: int = 2
 
 
-Sign = Annotated[str, Field(pattern=r"^((threat|need)\.[a-z_]+|repeated)$")]
-
-
 class Spec(_Part):
-    """The rules of a ReadingRules document. `severity` knows threats, needs and repeats: heat alone never drives it."""
+    """The rules of a ReadingRules document. How severe what was read is, is said by intake's policy, not here."""
 
     lexicons: dict[str, list[str]]
     fallback_language: str
     heat: HeatNumbers = HeatNumbers()
-    severity: dict[Sign, Annotated[int, Field(ge=1, le=5)]] = {}
     categories: dict[Category, float]
 
 
@@ -74,10 +72,13 @@ class Rules:
     spec: Spec
     lexicons: Mapping[str, Lexicon]
 
-    def lexicon(self, language: str | None) -> Lexicon:
-        """The lexicon for a language tag such as "en-GB"; the fallback's where there is none."""
-        found = self.lexicons.get((language or "").partition("-")[0].lower())
-        return found or self.lexicons[self.spec.fallback_language]
+    def lexicon(self, language: str) -> Lexicon:
+        """The lexicon for a language tag such as "en-GB"; the fallback's where the language is not known.
+
+        A language without a lexicon is not guessed at with another one's words: nothing is found.
+        """
+        tag = language.partition("-")[0].lower()
+        return self.lexicons.get(self.spec.fallback_language if tag == UNDETERMINED else tag, _NOTHING)
 
 
 def load_rules(text: str, *, origin: str, beside: Callable[[str], str]) -> Rules:

@@ -35,6 +35,12 @@ SupportNeed = Literal[
     "bereavement", "illness", "disability", "financial_hardship", "older_age", "language_barrier", "domestic_abuse",
     "mental_health", "caring_duties", "child",
 ]  # fmt: skip
+Heat = Literal["calm", "frustrated", "angry", "abusive"]
+Threat = Literal["legal", "regulator", "press", "social", "safety", "self_harm", "violence"]
+Wanted = Literal[
+    "refund", "replacement", "repair", "compensation", "apology", "explanation", "information", "cancellation",
+    "callback", "correction", "action_on_staff",
+]  # fmt: skip
 AuthorKind = Literal["customer", "representative", "agent", "bot", "system", "unknown"]
 Priority = Literal["low", "normal", "high", "urgent", "unknown"]
 TimeQuality = Literal["exact", "date_only", "assumed_zone", "receipt_time"]
@@ -132,6 +138,41 @@ class Thread(Part):
     references: Annotated[tuple[Short, ...], Field(max_length=50)] = ()
 
 
+class Passage(Part):
+    """Where the text shows a finding (`threat.legal`, `heat.insult`, ...): characters `start` to `end`."""
+
+    finding: Short
+    start: Annotated[int, Field(ge=0)]
+    end: Annotated[int, Field(ge=0)]
+
+
+class Issue(Part):
+    """One thing that is wrong, in the customer's words."""
+
+    number: Annotated[int, Field(ge=1)]
+    text: Annotated[str, StringConstraints(max_length=400)]
+
+
+class Reading(Part):
+    """What the text says, by the organisation's rules (`rules`: id/version); beside the words, never instead of them.
+
+    `heat` says how the customer writes and nothing more. `severity_rules` are those of intake's policy that matched.
+    """
+
+    rules: Short
+    language: Short
+    language_confidence: Annotated[float, Field(ge=0, le=1)]
+    heat: Heat
+    threats: tuple[Threat, ...] = ()
+    wanted: tuple[Wanted, ...] = ()
+    repeated: bool = False
+    issues: Annotated[tuple[Issue, ...], Field(max_length=20)] = ()
+    impact: Annotated[str, StringConstraints(max_length=400)] | None = None
+    passages: Annotated[tuple[Passage, ...], Field(max_length=100)] = ()
+    severity_rules: tuple[Short, ...] = ()
+    acknowledge: bool = False
+
+
 class Contact(Part):
     """One message about a complaint, as it was read.
 
@@ -175,6 +216,7 @@ class Contact(Part):
     due_at_source: AwareDatetime | None = None
     tags: Annotated[tuple[Tag, ...], Field(max_length=100)] = ()
     custom: dict[str, Scalar] = {}
+    reading: Reading | None = None
     raw: Raw
 
 

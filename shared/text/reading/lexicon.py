@@ -178,6 +178,7 @@ def _automaton(runs: Mapping[frozenset[str], int], begins: Sequence[bool]) -> tu
         for number in numbers:
             phrases[number].add(phrase_number)
         automaton.add_word(key, (len(key), count, phrase_number, tuple(n for n in numbers if begins[n])))
-    if by_key:
-        automaton.make_automaton()
+    if not by_key:
+        automaton.add_word("\0", (1, 0, 0, ()))  # an automaton without words cannot be asked
+    automaton.make_automaton()
     return automaton, [frozenset(each) for each in phrases]

@@ -41,11 +41,11 @@ class Words:
 
     def sentences(self) -> dict[int, tuple[int, int]]:
         """Where each sentence with words stands: characters from and to, by its number."""
-        begins = [
-            index for index, number in enumerate(self.sentence) if index == 0 or number != self.sentence[index - 1]
-        ]
-        lasts = [index - 1 for index in (*begins[1:], len(self.sentence))]
-        return {self.sentence[a]: self.span(a, b) for a, b in zip(begins, lasts, strict=True) if b >= a}
+        places: dict[int, tuple[int, int]] = {}
+        for number, (start, end) in zip(self.sentence, self.spans, strict=True):
+            known = places.get(number)
+            places[number] = (start, end) if known is None else (known[0], end)
+        return places
 
     def span(self, first: int, last: int) -> tuple[int, int]:
         """Where the words from `first` to `last` stand in the text."""
