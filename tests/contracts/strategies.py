@@ -67,7 +67,8 @@ def _values(annotation: Any, limits: list[Any]) -> st.SearchStrategy[Any]:
     if annotation is Decimal:
         return AMOUNTS
     if annotation is float:
-        return st.floats(allow_nan=False, allow_infinity=False)
+        least, most = (next((getattr(x, n) for x in limits if isinstance(x, k)), None) for k, n in ((Ge, "ge"), (Le, "le")))
+        return st.floats(least, most, allow_nan=False, allow_infinity=False)
     if getattr(annotation, "__name__", "") == "AwareDatetime" or annotation is datetime:
         return TIMES
     return st.from_type(annotation)
