@@ -13,7 +13,7 @@ Told = Iterator[tuple[str, str]]  # (complaint id, what is wrong)
 
 CONTACTS = ("amends.complaint.received.v1", "amends.complaint.contact_added.v1")
 # The default escalation policy for the sorts of complaints that the client sends: tier, rules that match.
-POLICY = {"plain": (1, set()), "injury": (3, {"ESC-010"}), "urgent": (2, {"ESC-060"}), "fraud": (2, {"ESC-040"})}
+POLICY = {"plain": (1, set()), "injury": (3, {"ESC-010", "ESC-060"}), "urgent": (2, {"ESC-060"}), "fraud": (2, {"ESC-040", "ESC-060"})}
 DEADLINES = {"plain": ("1d", "56d"), "injury": ("1h", "10d"), "urgent": ("8h", "28d"), "fraud": ("4h", "15d")}
 
 

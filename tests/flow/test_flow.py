@@ -41,7 +41,7 @@ def test_received_decided_planned_resolved_checked_in_and_recorded_once(running:
     events = running.timeline(complaint, has(RECEIVED, DECIDED, UPDATE, CHANGED, CHECK_IN))  # type: ignore[arg-type]
     assert Counter(event["type"] for event in events)[CHANGED] == 1
     decided = next(event for event in events if event["type"] == DECIDED)
-    assert (decided["data"]["tier"], decided["data"]["policy"]["rules"]) == (3, ["ESC-010"])
+    assert (decided["data"]["tier"], decided["data"]["policy"]["rules"]) == (3, ["ESC-010", "ESC-060"])
     assert decided["causation_id"] == next(event["id"] for event in events if event["type"] == RECEIVED)
     for service in ("intake", "escalation", "followup"):
         numbers = [event["sequence"] for event in events if event["service"] == service]
