@@ -9,6 +9,7 @@ from services.intake import api, deliveries, hooks, merges, sources
 from services.intake.domain import IntakeState
 from services.intake.fetching import Fetcher
 from services.intake.handlers import SERVICE, Handlers
+from services.intake.reading import default_reader
 from services.intake.smtp import Listener
 from services.intake.sources import SourceRecord, Sources
 from services.intake.store import REQUEUE, submission_counts
@@ -24,6 +25,7 @@ from shared.runtime import Base, Parts, run
 def build(base: Base) -> Parts:
     """Wire the parts together; nothing connects yet."""
     keys = base.settings.master_keys()
+    default_reader()  # built now, not while the first contact waits
 
     async def load() -> Sequence[SourceRecord]:
         async with connection(base.pool) as conn:
