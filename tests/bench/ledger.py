@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -163,9 +164,10 @@ async def _bytes(conn: Any) -> dict[str, int]:
 
 
 def _events(first: int) -> list[Event]:
-    """Events as the services write them: a third each of complaints, decisions and plans."""
+    """Events as the services write them: complaints, decisions and plans in turn."""
     made = Maker(ID_KEY).make(Samples("ledger"), first, BATCH // 3 + 1)
-    outgoing = [each for three in zip(made.complaints, made.escalations, made.followups, strict=True) for each in three]
+    turns = zip_longest(made.complaints, made.escalations, made.followups)
+    outgoing = [each for turn in turns for each in turn if each is not None]
     return read_back(outgoing[:BATCH])
 
 
