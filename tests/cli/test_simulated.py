@@ -31,6 +31,7 @@ def up() -> Iterator[Up]:
         Path(name).chmod(0o711)
         started = Up(Path(name) / "data", "--simulated")
         try:
+            eventually(lambda: READY in started.output or started.process.poll() is not None, 180)
             started.await_output(READY)
             yield started
         finally:
@@ -87,6 +88,7 @@ def test_two_weeks_of_follow_up_in_a_minute(up: Up, tmp_path: Path, capsys: pyte
     told = timeline(complaint, capsys)
     assert told.count("followup.check_in_sent.v1") == 2
     assert "followup.check_in_answered.v1" in told
+    assert eventually(lambda: timeline(complaint, capsys).count("escalation.status_changed.v1") == 2, 20), "yes closes"
 
 
 def test_a_clock_that_is_not_simulated_cannot_be_put_forward(
