@@ -89,10 +89,12 @@ def settings_page() -> str:
     from services.followup.settings import FollowUpSettings
     from shared.config import KafkaSettings, RecordsSettings, ServiceSettings, SmtpSettings
     from shared.delivery.settings import DeliverySettings
+    from shared.http.oidc import OidcSettings
 
     parts: tuple[tuple[str, type[BaseSettings]], ...] = (
         ("Service", ServiceSettings),
         ("Kafka", KafkaSettings),
+        ("People (OpenID Connect)", OidcSettings),
         ("Delivery", DeliverySettings),
         ("Escalation", EscalationSettings),
         ("Follow-up", FollowUpSettings),

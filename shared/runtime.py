@@ -29,6 +29,7 @@ from shared.delivery.sender import Sender, routes
 from shared.delivery.settings import DeliverySettings, load_endpoints
 from shared.errors import StartRefused
 from shared.http.keys import Authenticator
+from shared.http.oidc import OidcSettings, People
 from shared.http.server import Server
 from shared.kafka.consume import BatchHandler, Consumer
 from shared.kafka.producer import Producer
@@ -150,7 +151,9 @@ async def _serve(service: str, settings: ServiceSettings, kafka: KafkaSettings, 
     producer = Producer(kafka, service=service)
     progress = Progress()
     relay = Relay(service=service, pool=pool, sender=producer, progress=progress)
-    keys = Authenticator(lambda: api_keys.load(pool), refresh_s=10.0)
+    oidc = load(OidcSettings)
+    people = People(oidc) if oidc.issuer else None
+    keys = Authenticator(lambda: api_keys.load(pool), refresh_s=10.0, people=people)
     parts = build(Base(service, settings, kafka, pool, relay, progress, keys))
     progress.require("postgres", lambda: _postgres_ready(pool, service))
     server = Server(parts.app, settings.http_host, settings.http_port)

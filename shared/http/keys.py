@@ -24,6 +24,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
 
 from shared.clock import utc_now
+from shared.http.oidc import NotAccepted, People
 from shared.http.problems import Problem, unavailable
 
 log = logging.getLogger(__name__)
@@ -35,11 +36,12 @@ SECRET_LENGTH = 43  # base62: 256 bits
 STALE_S = 300.0  # how long keys that were loaded before are still accepted when they cannot be loaded again
 _ALPHABET = string.ascii_letters + string.digits
 _KEY = re.compile(rb"amends_([A-Za-z0-9]{8})_[A-Za-z0-9]{32,128}").fullmatch
+_TOKEN = re.compile(rb"[A-Za-z0-9_-]{4,4096}\.[A-Za-z0-9_-]{2,8192}\.[A-Za-z0-9_-]{16,2048}").fullmatch
 _NOBODY = bytes(32)
 
 # How OpenAPI describes it; a raw route names it in its `openapi_extra`.
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}]
-_BEARER = HTTPBearer(scheme_name="bearer", description="An API key, `amends_...`.", auto_error=False)
+_BEARER = HTTPBearer(scheme_name="bearer", description="An API key, `amends_...`, or a token of your identity provider.", auto_error=False)
 _HEADER = APIKeyHeader(name="X-API-Key", scheme_name="apiKey", description="The same key.", auto_error=False)
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": _BEARER.model.description},
@@ -91,8 +93,10 @@ class Authenticator:
         *,
         now: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
+        people: People | None = None,
     ) -> None:
         self._load = load
+        self._people = people
         self._refresh_s = refresh_s
         self._now = now
         self._monotonic = monotonic
@@ -102,7 +106,13 @@ class Authenticator:
         self._loading = asyncio.Lock()
 
     async def check(self, headers: Headers | RawHeaders, scope: str) -> KeyRecord:
-        """The record of the key in a request's headers, Starlette's or the raw ones. Raises Problem 401, 403 or 503."""
+        """The record of the key in a request's headers, Starlette's or the raw ones. Raises Problem 401, 403 or 503.
+
+        A token of the identity provider gives a record too: who it is, and the scopes of their roles.
+        """
+        token = None if self._people is None else _given_token(headers.raw if isinstance(headers, Headers) else headers)
+        if token is not None and self._people is not None:
+            return _allowed(await _person(self._people, token), scope)
         key, key_id = _given_key(headers.raw if isinstance(headers, Headers) else headers)
         await self._refresh(key_id)
         record = self._records.get(key_id)
@@ -111,15 +121,7 @@ class Authenticator:
             raise _unauthorized("This API key is not valid.", "invalid_token")
         if record.expires_at is not None and record.expires_at <= self._now():
             raise _unauthorized("This API key has expired. Ask for a new one.", "invalid_token")
-        if scope not in record.scopes:
-            raise Problem(
-                403,
-                "Not allowed",
-                f"This API key lacks the scope {scope}.",
-                headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
-                scope=scope,
-            )
-        return record
+        return _allowed(record, scope)
 
     def require(self, scope: str) -> Callable[..., Awaitable[KeyRecord]]:
         """A FastAPI dependency: `Depends(keys.require("cases:read"))` gives the KeyRecord."""
@@ -155,6 +157,40 @@ class Authenticator:
             self._records = {record.id: record for record in records}
             self._loaded_at = started
         self._tried_at = self._monotonic()
+
+
+def _allowed(record: KeyRecord, scope: str) -> KeyRecord:
+    if scope in record.scopes:
+        return record
+    who = "This API key lacks" if record.id else "None of your roles has"
+    raise Problem(
+        403,
+        "Not allowed",
+        f"{who} the scope {scope}.",
+        headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
+        scope=scope,
+    )
+
+
+def _given_token(headers: RawHeaders) -> str | None:
+    """The bearer token of a request, if it has the form of a signed one (RFC 7519) and no API key stands beside it."""
+    values = [value for name, value in headers if name in (b"authorization", b"x-api-key")]
+    if len(values) != 1:
+        return None
+    kind, _, rest = values[0].partition(b" ")
+    token = rest.strip()
+    return token.decode() if kind.lower() == b"bearer" and _TOKEN(token) else None
+
+
+async def _person(people: People, token: str) -> KeyRecord:
+    try:
+        name, scopes = await people.check(token)
+    except NotAccepted as refused:
+        raise _unauthorized(str(refused), "invalid_token") from None
+    except Exception as error:
+        log.warning("tokens cannot be checked", exc_info=error)
+        raise unavailable("Tokens cannot be checked at the moment. Try again.") from None
+    return KeyRecord("", b"", name, scopes)
 
 
 def _given_key(headers: RawHeaders) -> tuple[bytes, str]:
