@@ -14,6 +14,8 @@ from pydantic import TypeAdapter
 from services.escalation import domain as escalation
 from services.followup import domain as followup
 from services.intake.adapters import ADAPTERS
+from services.intake.reading import read_text
+from services.intake.rules import default_rules
 from services.records import domain as records
 from services.records import ledger
 from shared.calendar import durations
@@ -31,10 +33,18 @@ from tests.bench.events import Maker, as_records, policy_of, read_back
 from tests.bench.samples import Samples
 
 ROUNDS = 7
+COMPLAINT_600 = (
+    "I am writing for the third time about the washing machine that was meant to come on 4 March. Your driver rang from the wrong "
+    "street and drove off, and nobody has called me back since. My mother is 84, she lives with us, and five of us have been using "
+    "a launderette for nine days, which I can not really afford on a carer's allowance. I was promised a new slot within two days, "
+    "then an answer by Friday, and I have had neither. I am fed up with being passed from one desk to the next. Please tell me when "
+    "it will be delivered, refund the delivery fee, and ask a manager to call me."
+)
 
 
 def parts(count: int = 500) -> dict[str, dict[str, float]]:
     """Microseconds per event of each step, the best of some rounds over `count` events."""
+    rules = default_rules()
     maker = Maker(bytes(range(32)))
     made = maker.make(Samples("parts"), 0, count)
     received, decided, planned = (read_back(o) for o in (made.complaints, made.escalations, made.followups))
@@ -67,6 +77,7 @@ def parts(count: int = 500) -> dict[str, dict[str, float]]:
         },
         **_states(made.rows),
         "intake": {
+            "reading, 600 characters": each(lambda text: read_text(rules, text), [COMPLAINT_600] * len(submissions)),
             "read canonical": each(lambda i: ADAPTERS["canonical"].read(i.body.delivery), submissions),
             "decide": each(lambda i: maker.intake.decide(None, i, utc_now()), submissions),
             "fold": _fold(maker, "intake", submissions),
