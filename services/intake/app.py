@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from services.intake import api, deliveries, hooks, merges, sources
+from services.intake import acknowledgement, api, deliveries, hooks, merges, sources
 from services.intake.domain import IntakeState
 from services.intake.fetching import Fetcher
 from services.intake.handlers import SERVICE, Handlers
@@ -39,6 +39,7 @@ def build(base: Base) -> Parts:
     api.add_routes(app, handlers, base.keys)
     hooks.add_routes(app, handlers, known)
     deliveries.add_routes(app, handlers, known, base.keys)
+    app.include_router(acknowledgement.routes(base.pool, base.keys))
     app.include_router(merges.routes(handlers.saves, base.pool, base.keys))
     app.include_router(
         operations(SERVICE, handlers.saves, base.pool, base.keys, requeue=REQUEUE, count=submission_counts)

@@ -46,6 +46,8 @@ OUTCOMES: dict[str, str] = {
 
 
 REMEMBERED_MESSAGES = 200
+CORRECTION = "correction"
+MOST_ISSUES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,10 @@ class IntakeState:
     statuses: int = 0
     messages: tuple[str, ...] = ()
     merged_into: UUID | None = None
+    # What was read of it, to be read back to the customer: as it stands after the last correction.
+    issues: tuple[str, ...] = ()
+    impact: str | None = None
+    language: str = "und"
 
 
 class Merge(BaseModel):
@@ -110,7 +116,7 @@ def decide(
             )
             return Decision(before, (repeated,))
         case ContactSubmission(contact=contact):
-            after = replace(_with_message(before, contact), received=True, contacts=before.contacts + 1)
+            after = replace(_understood(_with_message(before, contact), contact), received=True, contacts=before.contacts + 1)
             return Decision(
                 after, (ContactAdded(contact=contact) if before.received else ComplaintReceived(contact=contact),)
             )
@@ -138,6 +144,18 @@ def decide(
                 raw=_raw(submission.identity.sha256, delivery, item),
             )
             return Decision(before, (ended,))
+
+
+def _understood(state: IntakeState, contact: Contact) -> IntakeState:
+    """What there is to read back. A correction replaces the list; any other contact adds to it."""
+    reading = contact.reading
+    if reading is None:
+        return state
+    earlier = () if CORRECTION in contact.tags else state.issues
+    new = tuple([issue.text for issue in reading.issues if issue.text not in earlier])
+    return replace(
+        state, issues=(*earlier, *new)[:MOST_ISSUES], impact=reading.impact or state.impact, language=contact.language or state.language
+    )
 
 
 def _message_key(contact: Contact) -> str | None:

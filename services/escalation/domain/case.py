@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from shared.contracts.complaints import Contact
 from shared.contracts.envelope import EventData
@@ -11,6 +10,8 @@ from shared.contracts.escalations import Deadline, DecisionMade, HandOffPackage,
 from shared.contracts.followups import PromiseBroken, PromiseKept, PromiseMade, PromiseWithdrawn
 from shared.policy.complaint import ComplaintFacts
 
+# The customer has corrected our list of what it is about: it takes the place of the one before.
+CORRECTION = "correction"
 MOST = 10
 SHORT = 300
 
@@ -35,9 +36,10 @@ def after_contact(case: Case, contact: Contact) -> Case:
     """With what a contact of the customer says."""
     customer = contact.customer
     stated = [each for each in (contact.issue, contact.product) if each]
-    reading: Any = getattr(contact, "reading", None)  # what intake has read out of the text, where it does
+    reading = contact.reading
     issues = tuple(issue.text for issue in reading.issues) if reading is not None else ()
-    new = [each[:SHORT] for each in (issues or stated) if each[:SHORT] not in case.issues]
+    earlier = () if CORRECTION in contact.tags else case.issues
+    new = [each[:SHORT] for each in (issues or stated) if each[:SHORT] not in earlier]
     known = [
         name
         for name, value in (
@@ -46,11 +48,11 @@ def after_contact(case: Case, contact: Contact) -> Case:
         )
         if value and name not in case.known
     ]  # fmt: skip
-    wanted = contact.remedy_sought or (reading.wanted if reading is not None else None)
+    wanted = contact.remedy_sought or (", ".join(reading.wanted) if reading is not None else None)
     return replace(
         case,
         words=case.words or (bool(contact.text.strip()) and contact.text_status != "pending_fetch"),
-        issues=(*case.issues, *new)[:MOST],
+        issues=(*earlier, *new)[:MOST],
         wanted=wanted[:SHORT] if wanted else case.wanted,
         needs=tuple(dict.fromkeys((*case.needs, *customer.support_needs))),
         heat=(reading.heat if reading is not None else None) or case.heat,

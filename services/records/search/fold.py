@@ -124,7 +124,6 @@ def _after(before: Case, data: Any) -> tuple[Case, str]:
 
 
 def _contact(before: Case, contact: Contact) -> Case:
-    reading: Any = getattr(contact, "reading", None)
     return replace(
         before,
         received_at=before.received_at or contact.received_at,
@@ -132,7 +131,7 @@ def _contact(before: Case, contact: Contact) -> Case:
         channel=before.channel if before.received_at else contact.channel,
         source=before.source or contact.source.instance,
         severity=max(before.severity, contact.severity),
-        heat=(reading.heat if reading is not None else None) or before.heat,
+        heat=(contact.reading.heat if contact.reading is not None else None) or before.heat,
         # That of the first contact, for good: otherwise words would stand there by the language of their batch.
         language=before.language if before.received_at else contact.language or "und",
     )
