@@ -12,6 +12,7 @@ from services.escalation.links import Links
 from services.escalation.recompute import Recompute
 from services.escalation.settings import EscalationSettings
 from shared.config import load
+from shared.delivery.settings import DeliverySettings, load_endpoints
 from shared.http.app import make_app
 from shared.http.operations import operations
 from shared.postgres.timers import Timers
@@ -26,7 +27,8 @@ def build(base: Base) -> Parts:
     settings = load(EscalationSettings)
     directory = DirectorySource(pool=base.pool, file=settings.directory_file, progress=base.progress)
     links = Links(base.settings.id_key_bytes(), settings.link_base)
-    handlers = Handlers(policies, lambda: directory.current, links)
+    writable = frozenset(load_endpoints(load(DeliverySettings).endpoints_file).contact_centres)
+    handlers = Handlers(policies, lambda: directory.current, links, writable)
     handlers.saves = base.saves(EscalationState, handlers.decide, handlers.keep_lists)
     sender = base.sender(handlers.saves)
     timers = Timers(service=SERVICE, pool=base.pool, saves=handlers.saves, progress=base.progress)

@@ -48,11 +48,13 @@ class Handlers:
     """What escalation does with events, commands and timers. `saves` is set by app.py: it needs `decide` of this object."""
 
     def __init__(
-        self, policies: Policies, directory: Callable[[], Directory] | None = None, links: Links | None = None
-    ) -> None:
+        self, policies: Policies, directory: Callable[[], Directory] | None = None, links: Links | None = None,
+        writable: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
         self._policies = policies
         self._directory = directory
         self._links = links
+        self._writable = writable
         self._teams: tuple[Directory | None, Teams] = (None, NOBODY)
         self.saves: Saves[EscalationState]
 
@@ -89,8 +91,8 @@ class Handlers:
     def _desk(self, complaint_id: UUID) -> Desk:
         links = self._links
         if links is None:
-            return Desk(self._known_teams())
-        return Desk(self._known_teams(), lambda number, until: links.url(complaint_id, number, until))
+            return Desk(self._known_teams(), writable=self._writable)
+        return Desk(self._known_teams(), lambda number, until: links.url(complaint_id, number, until), self._writable)
 
     def _known_teams(self) -> Teams:
         """The teams of the directory as it is now; made once for each version of it."""

@@ -27,7 +27,7 @@ class Due:
     due_at: datetime
 
 
-Route = Literal["email", "webhook", "chat"]
+Route = Literal["email", "webhook", "chat", "contact_centre"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class Message:
     made of the complaint and `name`: the same name again is the same message and changes nothing.
 
     `to` is a mail address or the name of an endpoint (docs/how-to/delivery.md). `body` is what the route needs:
-    `subject`, `text` and perhaps `html`, `headers` for e-mail; `text` for chat; `type`, `data` for a webhook.
+    `subject`, `text` and perhaps `html`, `headers` for e-mail; `text` for chat; `type`, `data` for a webhook; `record_id`
+    and `comment`, `priority`, `tags_add` (any of them) for a contact centre, where `to` is the source's instance.
     `person`: whose notification budget it counts against (more than that is put together in one digest); None: no limit.
     """
 

@@ -18,6 +18,7 @@ import structlog
 from shared import failpoints
 from shared.contracts.decision import Settled
 from shared.delivery import digests
+from shared.delivery.contact_centres import ContactCentres
 from shared.delivery.email import Email, ToFolder
 from shared.delivery.routes import Permanent, Route, Temporary
 from shared.delivery.settings import DeliverySettings, Endpoints
@@ -50,6 +51,7 @@ def routes(settings: DeliverySettings, endpoints: Endpoints, service: str) -> di
     found: dict[str, Route] = {
         "webhook": Webhooks(endpoints.webhooks, caller, f"/amends/{service}"),
         "chat": Chats(endpoints.chats, caller),
+        "contact_centre": ContactCentres(endpoints.contact_centres, caller),
     }
     if settings.smtp_host:
         found["email"] = Email(settings)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -31,7 +31,9 @@ class DeliverySettings(BaseSettings):
     maildir: Path | None = Field(
         None, description="Without a mail server: a folder (Maildir) that mails are put in, to look at. For trying."
     )
-    endpoints_file: Path | None = Field(None, description="YAML file with the webhooks and chats (docs/how-to/delivery.md).")
+    endpoints_file: Path | None = Field(
+        None, description="YAML file with the webhooks, chats and contact centres (docs/how-to/delivery.md)."
+    )
     allow_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         (), description="Networks that are not public and may be called all the same, e.g. '10.1.0.0/16,127.0.0.0/8'."
     )
@@ -59,13 +61,36 @@ class Endpoint(BaseModel):
     headers: dict[str, SecretStr] = {}
 
 
+class ContactCentre(BaseModel):
+    """The API of a contact centre that is written back to. `user`: the agent's mail address, for a Zendesk API token.
+
+    `account`: the number of a Chatwoot account. `headers` go with each request, e.g. for a gateway in front of it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    system: Literal["zendesk", "zammad", "chatwoot", "freshdesk"]
+    url: str
+    account: int | None = Field(None, ge=1)
+    user: str | None = None
+    token: SecretStr
+    headers: dict[str, SecretStr] = {}
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.system == "chatwoot" and self.account is None:
+            raise ValueError("chatwoot needs `account`, the number in the address of its pages")
+        return self
+
+
 class Endpoints(BaseModel):
-    """The endpoints by name."""
+    """The endpoints by name; the contact centres by the name of the source that their records come from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     webhooks: dict[str, Endpoint] = {}
     chats: dict[str, Endpoint] = {}
+    contact_centres: dict[str, ContactCentre] = {}
 
 
 def load_endpoints(path: Path | None) -> Endpoints:

@@ -19,17 +19,29 @@ from shared.postgres.messages import Letter
 
 TIMEOUT = httpx2.Timeout(15.0, connect=5.0)
 LONGEST_WAIT_S = 3600.0
+MOST_READ = 8 * 1024 * 1024
 
 
 class Caller:
-    """Makes guarded HTTP requests: to judged addresses, without redirects or proxies, the answer's body not read."""
+    """Makes guarded HTTP requests: to judged addresses, without redirects or proxies."""
 
     def __init__(self, networks: tuple[Network, ...]) -> None:
         self._networks = networks
         self._client: httpx2.AsyncClient | None = None
 
     async def request(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> None:
-        """Returns when the other side has said 2xx. Raises Temporary or Permanent."""
+        """Returns when the other side has said 2xx; what else it says is not read. Raises Temporary or Permanent."""
+        await self._exchange(method, url, content, headers, most=0, final={})
+
+    async def ask(
+        self, method: str, url: str, content: bytes, headers: Mapping[str, str], *, final: Mapping[int, str]
+    ) -> bytes:
+        """The body of a 2xx answer, `MOST_READ` at most. `final`: further statuses that are Permanent, and their reasons."""
+        return await self._exchange(method, url, content, headers, most=MOST_READ, final=final)
+
+    async def _exchange(
+        self, method: str, url: str, content: bytes, headers: Mapping[str, str], *, most: int, final: Mapping[int, str]
+    ) -> bytes:
         client = self._client = self._client or httpx2.AsyncClient(timeout=TIMEOUT, trust_env=False)
         try:
             address, host, extensions = await guard.pinned(url, self._networks)
@@ -37,18 +49,34 @@ class Caller:
                 method, address, content=content, headers={**headers, **host}, extensions=extensions
             )
             response = await client.send(request, stream=True)
-            await response.aclose()
+            try:
+                body = await _read(response, most) if response.is_success else b""
+            finally:
+                await response.aclose()
         except guard.Refused as refused:
             raise Permanent(str(refused)) from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             raise Temporary(f"no answer ({type(error).__name__})") from None
-        _judge(response)
+        _judge(response, final)
+        return body
 
 
-def _judge(response: httpx2.Response) -> None:
+async def _read(response: httpx2.Response, most: int) -> bytes:
+    body = b""
+    if most:
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > most:
+                raise Permanent("the endpoint's answer is too long")
+    return body
+
+
+def _judge(response: httpx2.Response, final: Mapping[int, str]) -> None:
     status = response.status_code
     if response.is_success:
         return
+    if status in final:
+        raise Permanent(f"{final[status]} ({status})")
     if status == 410:
         raise Permanent("the endpoint says that it is gone for good (410)")
     if status in (400, 413, 422):

@@ -79,7 +79,7 @@ class Letter(NamedTuple):
 
 
 def endpoint_of(route: str, to: str) -> str:
-    """What fails together: all e-mail goes through one server, each webhook and chat has its own."""
+    """What fails together: all e-mail goes through one server, each webhook, chat and contact centre has its own."""
     return route if route == "email" else f"{route}:{to}"
 
 

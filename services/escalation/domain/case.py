@@ -18,7 +18,10 @@ SHORT = 300
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`words`: the customer's own words are here (a call or a webhook may come without). No names, no addresses."""
+    """`words`: the customer's own words are here (a call or a webhook may come without). No names, no addresses.
+
+    `source_instance`, `source_record`: the contact centre's record that the complaint began with.
+    """
 
     words: bool = False
     issues: tuple[str, ...] = ()
@@ -30,6 +33,8 @@ class Case:
     promises: tuple[OpenPromise, ...] = ()
     guidance: tuple[str, ...] = ()
     customer: str | None = None
+    source_instance: str | None = None
+    source_record: str | None = None
 
 
 def after_contact(case: Case, contact: Contact) -> Case:
@@ -58,6 +63,8 @@ def after_contact(case: Case, contact: Contact) -> Case:
         heat=(reading.heat if reading is not None else None) or case.heat,
         known=(*case.known, *known),
         customer=case.customer or customer.ref or next(iter(customer.emails), None),
+        source_instance=case.source_instance or contact.source.instance,
+        source_record=case.source_record or contact.source.record_id,
     )
 
 

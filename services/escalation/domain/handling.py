@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from services.escalation.domain import case, clocks, conduct, deciding, handoffs, remedies
+from services.escalation.domain import case, clocks, conduct, deciding, handoffs, remedies, writing_back
 from services.escalation.domain.handoffs import AcceptHandOff, HandOff, HandOver, RefuseHandOff
 from services.escalation.domain.promises import Book, page
 from services.escalation.domain.state import EscalationState
@@ -49,10 +49,14 @@ def _no_link(number: int, until: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Who there is, and the address where a hand-off can be answered (empty: none)."""
+    """Who there is, and the address where a hand-off can be answered (empty: none).
+
+    `writable`: the sources whose records can be written back to.
+    """
 
     teams: Teams = field(default_factory=Teams)
     link: Callable[[int, datetime], str] = _no_link
+    writable: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -92,8 +96,7 @@ def follow(before: S | None, decision: Decision[S], data: EventData | None, now:
     draft = _draft(decision)
     draft.state = replace(state, case=known)
     _move(draft, before, now, book, desk)
-    _tell_leads(draft, desk)
-    return draft.done()
+    return _told(draft, desk)
 
 
 def on_command(state: S, given: Command, now: datetime, book: Book, desk: Desk) -> Decision[S] | Refused:
@@ -138,8 +141,7 @@ def on_command(state: S, given: Command, now: datetime, book: Book, desk: Desk) 
                 return offered
             draft.state = replace(state, remedies=offered[0])
             draft.events.append(offered[1])
-    _tell_leads(draft, desk)
-    return draft.done()
+    return _told(draft, desk)
 
 
 def on_timer(state: S | None, due: Due, now: datetime, book: Book, desk: Desk) -> Decision[S]:
@@ -156,8 +158,7 @@ def on_timer(state: S | None, due: Due, now: datetime, book: Book, desk: Desk) -
             after, lapse = handoffs.lapsed(before.hand_offs, pending, pending.accept_by, now)
             _settle(draft, replace(before, hand_offs=after), lapse, pending)
             _move_on(draft, pending, f"{pending.team} did not answer in time", now, book, desk)
-    _tell_leads(draft, desk)
-    return draft.done()
+    return _told(draft, desk)
 
 
 # --- hand-offs
@@ -260,6 +261,13 @@ def _conduct(draft: _Draft, step: conduct.Step, now: datetime) -> None:
 
 
 # --- telling
+
+
+def _told(draft: _Draft, desk: Desk) -> Decision[S]:
+    """The decision, with what people and the contact centre are told of it."""
+    _tell_leads(draft, desk)
+    draft.messages += writing_back.notes(draft.state, draft.events, desk.teams, desk.writable)
+    return draft.done()
 
 
 def _tell_leads(draft: _Draft, desk: Desk) -> None:

@@ -1,0 +1,296 @@
+"""Writing back to contact centres: against a local server that keeps records and answers as their vendors document."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from base64 import b64decode
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared.delivery.contact_centres import ContactCentres
+from shared.delivery.routes import Permanent, Temporary
+from shared.delivery.sender import routes
+from shared.delivery.settings import ContactCentre, DeliverySettings, Endpoints, load_endpoints
+from shared.delivery.web import Caller
+from shared.errors import StartRefused
+from shared.postgres.messages import Letter, endpoint_of
+from tests.outside.conftest import LOOPBACK
+
+SYSTEMS = ("zendesk", "zammad", "chatwoot", "freshdesk")
+COMMENT = "Amends: tier 3, with Claims & Care, answer by Mon 02 Mar 2026 13:30 UTC."
+
+
+@dataclass
+class Helpdesk:
+    """A contact centre with the one record 9. `faults`: by path's end, answers to give instead, once each.
+
+    `deaf`: what it does for paths that end so it does without answering, once.
+    """
+
+    port: int = 0
+    tags: list[str] = field(default_factory=lambda: ["vip"])
+    priority: Any = None
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+    deaf: set[str] = field(default_factory=set)
+    slow: bool = False
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := (await reader.readline()).decode():
+                method, path, _ = line.split()
+                self.headers = {}
+                while header := (await reader.readline()).decode().strip():
+                    name, _, value = header.partition(":")
+                    self.headers[name.lower()] = value.strip()
+                content = await reader.readexactly(int(self.headers.get("content-length", 0)))
+                self.calls.append(f"{method} {path}")
+                fault = next((self.faults.pop(end) for end in list(self.faults) if path.endswith(end)), None)
+                if fault is not None:
+                    writer.write(f"HTTP/1.1 {fault}\r\ncontent-length: 0\r\n\r\n".encode())
+                    await writer.drain()
+                    continue
+                status, answer = self.answer(method, path, json.loads(content) if content else {})
+                if self.slow:
+                    await asyncio.sleep(0.02)
+                if any(path.endswith(end) for end in self.deaf):
+                    self.deaf.clear()
+                    return
+                body = json.dumps(answer).encode()
+                head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
+                writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+                await writer.drain()
+        finally:
+            writer.close()
+
+    def answer(self, method: str, path: str, given: Any) -> tuple[int, Any]:
+        chat = "/api/v1/accounts/4/conversations/9"
+        match method, path.partition("?")[0]:
+            # Zendesk
+            case "PUT", "/api/v2/tickets/9/tags.json":
+                self.tags += [tag for tag in given["tags"] if tag not in self.tags]
+                return 200, {"tags": self.tags}
+            case "PUT", "/api/v2/tickets/9.json":
+                self._update(given["ticket"], "comment")
+                return 200, {"ticket": {"id": 9, "priority": self.priority}, "audit": {"id": 1}}
+            case "GET", "/api/v2/tickets/9/comments.json":
+                return 200, {"comments": self.notes, "count": len(self.notes)}
+            # Zammad
+            case "POST", "/api/v1/tags/add":
+                if (given["object"], given["o_id"]) != ("Ticket", 9):
+                    return 404, {"error": "Couldn't find Ticket"}
+                self.tags += [given["item"]] if given["item"] not in self.tags else []
+                return 201, True
+            case "PUT", "/api/v1/tickets/9":
+                self._update(given, "article")
+                return 200, {"id": 9, "priority_id": 3, "article_ids": [1]}
+            case "GET", "/api/v1/ticket_articles/by_ticket/9":
+                return 200, self.notes
+            # Chatwoot
+            case "GET", found if found == f"{chat}/labels":
+                return 200, {"payload": self.tags}
+            case "POST", found if found == f"{chat}/labels":
+                self.tags = given["labels"]
+                return 200, {"payload": self.tags}
+            case "POST", found if found == f"{chat}/toggle_priority":
+                self.priority = given["priority"]
+                return 200, {}
+            case "POST", found if found == f"{chat}/messages":
+                self.notes.append(given)
+                return 200, {"id": 1, **given}
+            case "GET", found if found == f"{chat}/messages":
+                return 200, {"meta": {}, "payload": self.notes}
+            # Freshdesk
+            case "GET", "/api/v2/tickets/9":
+                return 200, {"id": 9, "tags": self.tags, "priority": self.priority}
+            case "PUT", "/api/v2/tickets/9":
+                self.tags = given.get("tags", self.tags)
+                self.priority = given.get("priority", self.priority)
+                return 200, {"id": 9}
+            case "POST", "/api/v2/tickets/9/notes":
+                self.notes.append(given)
+                return 201, {"id": 1, **given}
+            case "GET", "/api/v2/tickets/9/conversations":
+                return 200, self.notes
+            case _:
+                return 404, {"error": "not found"}
+
+    def _update(self, given: dict[str, Any], note: str) -> None:
+        self.priority = given.get("priority", self.priority)
+        if note in given:
+            self.notes.append(given[note])
+
+
+@pytest.fixture
+async def helpdesk() -> AsyncIterator[Helpdesk]:
+    found = Helpdesk()
+    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
+    found.port = server.sockets[0].getsockname()[1]
+    yield found
+    server.close()
+
+
+def centre(helpdesk: Helpdesk, system: str, **more: Any) -> ContactCentre:
+    account = {"account": 4} if system == "chatwoot" else {}
+    url = f"http://127.0.0.1:{helpdesk.port}/"
+    return ContactCentre.model_validate({"system": system, "url": url, "token": "t0ken", **account, **more})
+
+
+def route(helpdesk: Helpdesk, system: str, **more: Any) -> ContactCentres:
+    return ContactCentres({"desk": centre(helpdesk, system, **more)}, Caller(LOOPBACK))
+
+
+def letter(system: str, *, attempts: int = 1, message: UUID | None = None, **body: Any) -> Letter:
+    record = "zen:ticket:9" if system == "zendesk" else "9"
+    content = {"record_id": record, **(body or {"comment": COMMENT, "priority": "urgent", "tags_add": ["amends-tier-3"]})}
+    return Letter(message or uuid4(), uuid4(), "note", "contact_centre:desk", "contact_centre", "desk", content, attempts, 0.0, "")
+
+
+@pytest.mark.parametrize(
+    ("system", "priority", "private"),
+    [
+        ("zendesk", "urgent", {"public": False}),
+        ("zammad", "3 high", {"internal": True, "type": "note", "content_type": "text/plain"}),
+        ("chatwoot", "urgent", {"private": True, "message_type": "outgoing"}),
+        ("freshdesk", 4, {"private": True}),
+    ],
+)
+async def test_note_priority_and_tag_reach_the_record_and_what_was_there_stays(
+    helpdesk: Helpdesk, system: str, priority: Any, private: dict[str, Any]
+) -> None:
+    sent = letter(system)
+    await route(helpdesk, system).send(sent)
+    assert helpdesk.tags == ["vip", "amends-tier-3"]
+    assert helpdesk.priority == priority
+    (note,) = helpdesk.notes
+    assert private.items() <= note.items(), "customers must not see it"
+    text = note["content"] if system == "chatwoot" else note["body"]
+    shown = COMMENT.replace("&", "&amp;") if system == "freshdesk" else COMMENT
+    assert text == f"{shown}{'<br>' if system == 'freshdesk' else chr(10)}[amends {sent.id}]"
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+async def test_only_what_is_given_is_written(helpdesk: Helpdesk, system: str) -> None:
+    out = route(helpdesk, system)
+    await out.send(letter(system, tags_add=["a"]))
+    assert (helpdesk.tags, helpdesk.priority, helpdesk.notes) == (["vip", "a"], None, [])
+    await out.send(letter(system, comment="Amends: resolved."))
+    assert (helpdesk.tags, helpdesk.priority, len(helpdesk.notes)) == (["vip", "a"], None, 1)
+    await out.send(letter(system, priority="normal"))
+    assert helpdesk.priority == {"zendesk": "normal", "zammad": "2 normal", "chatwoot": "medium", "freshdesk": 2}[system]
+
+
+@pytest.mark.parametrize(
+    ("system", "last"), [("zendesk", "9.json"), ("zammad", "tickets/9"), ("chatwoot", "messages"), ("freshdesk", "notes")]
+)
+async def test_a_note_whose_answer_was_lost_is_not_left_twice(helpdesk: Helpdesk, system: str, last: str) -> None:
+    helpdesk.deaf = {last}
+    out, first = route(helpdesk, system), letter(system)
+    with pytest.raises(Temporary):
+        await out.send(first)
+    assert len(helpdesk.notes) == 1
+    await out.send(first._replace(attempts=2))
+    assert len(helpdesk.notes) == 1
+    assert helpdesk.tags == ["vip", "amends-tier-3"]
+    await out.send(letter(system, attempts=2))
+    assert len(helpdesk.notes) == 2, "another message, whose first attempt left nothing"
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+async def test_tags_of_two_messages_at_once_are_both_there(helpdesk: Helpdesk, system: str) -> None:
+    helpdesk.slow = True
+    out = route(helpdesk, system)
+    await asyncio.gather(*(out.send(letter(system, tags_add=[f"amends-tier-{tier}"])) for tier in (2, 3, 4)))
+    assert sorted(helpdesk.tags) == ["amends-tier-2", "amends-tier-3", "amends-tier-4", "vip"]
+
+
+@pytest.mark.parametrize(
+    ("system", "more", "header", "expected"),
+    [
+        ("zendesk", {"user": "ann@shop.example"}, "authorization", "ann@shop.example/token:t0ken"),
+        ("zendesk", {}, "authorization", "Bearer t0ken"),
+        ("zammad", {}, "authorization", "Token token=t0ken"),
+        ("chatwoot", {}, "api_access_token", "t0ken"),
+        ("freshdesk", {}, "authorization", "t0ken:X"),
+    ],
+)
+async def test_each_system_is_shown_the_token_as_it_wants_it(
+    helpdesk: Helpdesk, system: str, more: dict[str, Any], header: str, expected: str
+) -> None:
+    await route(helpdesk, system, headers={"X-Gateway": "g"}, **more).send(letter(system))
+    shown = helpdesk.headers[header]
+    assert (b64decode(shown.removeprefix("Basic ")).decode() if shown.startswith("Basic ") else shown) == expected
+    assert helpdesk.headers["x-gateway"] == "g"
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected", "reason"),
+    [
+        ("401 Unauthorized", Permanent, "refuses our token"),
+        ("403 Forbidden", Permanent, "does not let our user"),
+        ("404 Not Found", Permanent, "no such record"),
+        ("422 Unprocessable", Permanent, "does not take"),
+        ("409 Conflict", Temporary, "409"),
+        ("429 Too Many Requests\r\nRetry-After: 93", Temporary, "429"),
+        ("500 Oh", Temporary, "500"),
+    ],
+)
+@pytest.mark.parametrize("system", SYSTEMS)
+async def test_what_the_contact_centre_says_decides(
+    helpdesk: Helpdesk, system: str, fault: str, expected: type[Exception], reason: str
+) -> None:
+    helpdesk.faults = {"": fault}
+    with pytest.raises(expected, match=reason) as raised:
+        await route(helpdesk, system).send(letter(system))
+    assert getattr(raised.value, "after_s", None) == (93.0 if "429" in fault else None)
+    assert helpdesk.notes == []
+    assert not re.search(r"127\.0\.0\.1|t0ken|Claims", str(raised.value))
+
+
+@pytest.mark.parametrize("record", ["zen:user:9", "9/../../users/1", "sha256:aa", "", "-1", "9?x=1", "٩"])
+async def test_a_record_that_is_no_number_asks_nothing(helpdesk: Helpdesk, record: str) -> None:
+    odd = letter("zendesk")
+    with pytest.raises(Permanent, match="not a number"):
+        await route(helpdesk, "zendesk").send(odd._replace(body={**odd.body, "record_id": record}))
+    assert helpdesk.calls == []
+
+
+async def test_an_answer_of_something_else_is_told_apart(helpdesk: Helpdesk) -> None:
+    helpdesk.faults = {"labels": "200 OK"}
+    with pytest.raises(Permanent, match="does not answer as chatwoot does"):
+        await route(helpdesk, "chatwoot").send(letter("chatwoot"))
+
+
+async def test_an_unknown_contact_centre_says_where_it_is_to_be_named(helpdesk: Helpdesk) -> None:
+    with pytest.raises(Permanent, match="no contact centre named 'other' in AMENDS_DELIVERY_ENDPOINTS_FILE"):
+        await route(helpdesk, "zammad").send(letter("zammad")._replace(to="other"))
+
+
+async def test_the_guard_stands_before_it(helpdesk: Helpdesk) -> None:
+    out = routes(DeliverySettings(), Endpoints(contact_centres={"desk": centre(helpdesk, "zammad")}), "escalation")
+    with pytest.raises(Permanent, match="AMENDS_DELIVERY_ALLOW_NETWORKS"):
+        await out["contact_centre"].send(letter("zammad"))
+    assert helpdesk.calls == []
+
+
+def test_each_contact_centre_fails_for_itself() -> None:
+    assert endpoint_of("contact_centre", "zendesk-uk") == "contact_centre:zendesk-uk"
+
+
+def test_the_endpoints_file_says_what_is_missing(tmp_path: Any) -> None:
+    file = tmp_path / "endpoints.yaml"
+    file.write_text("contact_centres:\n  chat:\n    system: chatwoot\n    url: https://x.example\n    token: s3cret\n")
+    with pytest.raises(StartRefused, match=r"contact_centres\.chat: .*chatwoot needs `account`") as refused:
+        load_endpoints(file)
+    assert "s3cret" not in str(refused.value)
+    file.write_text(file.read_text() + "    account: 4\n")
+    assert load_endpoints(file).contact_centres["chat"].account == 4
