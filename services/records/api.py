@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import orjson
@@ -31,6 +31,7 @@ READ, ERASE = "cases:read", "cases:erase"
 MAX_EVENTS = 1_000
 PAGE = 500
 WITHIN_S = 8.0
+How = Literal["timeline", "export"]
 
 
 def routes(pool: Pool, keys: Authenticator, saves: Saves[RecordState], case_keys: CaseKeys) -> Router:
@@ -38,16 +39,19 @@ def routes(pool: Pool, keys: Authenticator, saves: Saves[RecordState], case_keys
     router = Router(tags=["records"])
 
     @router.get("/v1/complaints/{complaint_id}", summary="What happened to a complaint, and why")
-    async def timeline(request: Request, complaint_id: UUID, start: int = 0, limit: int = MAX_EVENTS) -> dict[str, Any]:
+    async def timeline(
+        request: Request, complaint_id: UUID, start: int = 0, limit: int = MAX_EVENTS, how: How = "timeline"
+    ) -> dict[str, Any]:
         """The summary and every recorded event in ledger order. `next` is the `start` of the next page, or null.
 
-        The reading itself is recorded. Of an erased complaint the events are still listed, without their data.
+        The reading itself is recorded, with `how`: to look at it, or to export it.
+        Of an erased complaint the events are still listed, without their data.
         """
         caller = await keys.check(request.headers, READ)
         limit = max(1, min(limit, MAX_EVENTS))
         async with connection(pool) as conn:
             found = await _known(conn, complaint_id)
-        await note_reading(saves, found, complaint_id, NoteReading(how="timeline", by=caller.name))
+        await note_reading(saves, found, complaint_id, NoteReading(how=how, by=caller.name))
         async with connection(pool) as conn:
             found = await _known(conn, complaint_id)
             rows = await store.timeline(conn, complaint_id, start=start, limit=limit + 1)

@@ -8,13 +8,14 @@ from uuid import UUID
 
 import typer
 
-from services.records import ledger_commands, privacy_commands, proof_commands, signing_commands
+from services.records import bundle_commands, ledger_commands, privacy_commands, proof_commands, signing_commands
 from services.records.search import commands as search
 from services.records.story import tell
 from shared.cli.client import AsJson, Client, Key, Url, print_json
 
 app = typer.Typer()
 proof_commands.add_to(ledger_commands.app)
+bundle_commands.add_to(ledger_commands.app)
 signing_commands.add_to(ledger_commands.app)
 ledger_commands.app.add_typer(privacy_commands.app)
 ledger_commands.app.add_typer(search.app)

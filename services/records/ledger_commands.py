@@ -72,7 +72,7 @@ def export_log(
             if last is not None and last.size >= size:
                 break
             await asyncio.sleep(WAIT_EVERY_S)
-        return await log_export.export(conn, Writer(folder), _progress("exported"))
+        return await log_export.export(conn, Writer(folder), progress("exported"))
 
     done = in_schema(address(database_url), SERVICE, write)
     if as_json:
@@ -122,7 +122,7 @@ def verify(
         if isinstance(known, log_folder.Report):
             end(known, as_json)
         end(
-            log_folder.audit(folder, keys, known, witnesses=cosigners, quorum=quorum, tell=_progress("checked")), as_json
+            log_folder.audit(folder, keys, known, witnesses=cosigners, quorum=quorum, tell=progress("checked")), as_json
         )
 
     async def check(conn: Connection) -> Report:
@@ -143,7 +143,7 @@ def verify(
             except note.BadNote as error:
                 return log_folder.refused(str(error), "" if last is None else last.note)
         return await ledger_audit.audit(
-            conn, trusted, known, case_keys=own_case_keys(), payloads=payloads, tell=_progress("checked")
+            conn, trusted, known, case_keys=own_case_keys(), payloads=payloads, tell=progress("checked")
         )
 
     end(in_schema(address(database_url), SERVICE, check), as_json)
@@ -210,7 +210,7 @@ def as_text(data: bytes) -> str:
     return data.decode("utf-8", errors="replace")  # what is no text is no key, note or proof either
 
 
-def _progress(verb: str) -> Any:
+def progress(verb: str, of: str = "records") -> Any:
     """Says how far it is, on the terminal, once it takes more than two seconds."""
     began = last = time.monotonic()
 
@@ -219,6 +219,6 @@ def _progress(verb: str) -> Any:
         now = time.monotonic()
         if now - began > 2 and (now - last > 2 or done >= size):
             last = now
-            typer.echo(f"{verb} {done:,} of {size:,} records", err=True)
+            typer.echo(f"{verb} {done:,} of {size:,} {of}", err=True)
 
     return tell

@@ -1,0 +1,190 @@
+"""The pages of a bundle that people read, made of events.json alone: the same events give the same bytes. Pure.
+
+What people wrote stays text: HTML in it is escaped, and what steers a terminal or turns the direction of writing is taken out.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import fpdf
+import orjson
+from jinja2 import Environment
+
+from services.records.story import tell
+from shared.contracts.complaints import ComplaintReceived
+from shared.contracts.privacy import CaseRead
+
+HTML, PDF, RECEIPT, README = NAMES = ("case.html", "case.pdf", "receipt.txt", "README.txt")
+# Another number when a page comes out differently: a bundle of another version is not called changed for that.
+VERSION = 1
+MADE_BY = f"amends bundle {VERSION}, fpdf2 {fpdf.FPDF_VERSION}"
+# The C0 and C1 controls but tab and newline, and what turns the direction of all that follows.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_LATIN = str.maketrans(
+    {"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-", "…": "...", "€": "EUR", "\t": "    "}
+)
+_TEMPLATE = Environment(autoescape=True).from_string(
+    (files("services.records") / "templates" / "case.html").read_text(encoding="utf-8")
+)
+
+_README = """Case file of complaint {complaint_id}
+
+What is here
+  case.html, case.pdf   the case, to be read
+  receipt.txt           for the person who complained
+  events.json           every event of the case, in the order in which it was recorded
+  proofs/               for each event its proof and, unless it was erased, the recorded bytes (.payload)
+  checkpoint            the signed state of the ledger: {size} records
+  log.vkey              the ledger's public key
+
+How to check it: offline, without trusting whoever gave it to you
+  Get the ledger's public key from another source than this bundle (a contract, a letter), as the file trusted.vkey. Then,
+  with Amends installed:
+
+    amends records check-bundle THIS --public-key trusted.vkey
+
+  THIS is this folder or the zip file. It says "valid", or names the first event or file that is wrong. A single event:
+
+    amends records check-proof proofs/INDEX.tlog-proof --payload proofs/INDEX.payload --public-key trusted.vkey
+
+  The formats are open (c2sp.org: tlog-proof, tlog-checkpoint, signed-note): other software can check them, too.
+
+What it proves, and what not
+  Each event shown was recorded as it stands here, at the time shown, in the ledger that the key signs. It does not prove that
+  there is no later event. A gap in the numbers of a service's events is told by the check. Of an erased event the ledger proves
+  only that it happened, when, and of which kind; the name of the service and its number are told, not proved.
+  Keep the checkpoint: with it anybody can later prove that nothing before it was changed.
+"""
+
+_RECEIPT = """Receipt
+
+Your complaint:          {complaint_id}
+Received:                {received}
+Recorded as number:      {index} of the ledger {log}
+Signed state:            {size} records, root {root}
+
+Keep this receipt. It lets you, or anybody you trust, check that your complaint was recorded and not changed since: ask for the
+file {proof} with its .payload and run
+
+    amends records check-proof FILE --payload FILE.payload --public-key log.vkey
+
+It must say record {index}. The checkpoint in it must be the one above, or a later one that continues it (amends records verify
+with --checkpoint). Get the public key log.vkey from another source than the people you complain about.
+"""
+
+
+def proof_name(index: int) -> str:
+    """Where the proof of the ledger's record `index` stands in a bundle."""
+    return f"proofs/{index:012d}.tlog-proof"
+
+
+def payload_name(index: int) -> str:
+    """Where its recorded bytes stand."""
+    return f"proofs/{index:012d}.payload"
+
+
+class Line(NamedTuple):
+    """One event as it is told."""
+
+    at: str
+    what: str
+    text: str
+    words: str
+    place: str
+    data: str
+
+
+def pages(case: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """The pages of the case that events.json holds, as (name, bytes)."""
+    # As it happened; events.json keeps the ledger's order.
+    events = sorted(case["events"], key=lambda each: (datetime.fromisoformat(each["occurred_at"]), each["index"]))
+    lines = [_line(event) for event in events]
+    readers = [line for line, event in zip(lines, events, strict=True) if event["type"] == CaseRead.TYPE]
+    first = next((event for event in case["events"] if event["type"] == ComplaintReceived.TYPE), case["events"][0])
+    summary = _summary(case, first)
+    yield HTML, _TEMPLATE.render(case=case, summary=summary, readers=readers, lines=lines).encode()
+    yield PDF, _pdf(case, summary, lines)
+    known = {name: case[name] for name in ("complaint_id", "log", "size", "root")}
+    index = first["index"]
+    receipt = _RECEIPT.format(received=_at(first), index=index, proof=proof_name(index), **known)
+    yield RECEIPT, receipt.encode()
+    yield README, _README.format(**known).encode()
+
+
+def _summary(case: dict[str, Any], first: dict[str, Any]) -> list[tuple[str, str]]:
+    erased = sum(each["erased"] for each in case["events"])
+    told = [("Erased", f"{erased} of the events: that they happened is proved, what they said is gone")] if erased else []
+    return [
+        ("Received", _at(first)),
+        ("Events", str(len(case["events"]))),
+        *told,
+        ("Ledger", f"{case['log']}, {case['size']} records, root {case['root']}"),
+    ]
+
+
+def _line(event: dict[str, Any]) -> Line:
+    place = f"record {event['index']}, {event['service']} {event['sequence']}, event {event['id']}, recorded {event['recorded_at']}"
+    if event["erased"]:
+        return Line(_at(event), "erased", f"what this event said was erased ({event['type']})", "", place, "")
+    told = tell(event)
+    data = event["data"]
+    if data is None:
+        return Line(_at(event), told.what, f"{event['type']}: not readable as JSON; its bytes are in its payload", "", place, "")
+    contact = data.get("contact") if isinstance(data, dict) else None
+    words = contact.get("text") if isinstance(contact, dict) else None
+    shown = orjson.dumps(data, option=orjson.OPT_INDENT_2).decode()
+    return Line(_at(event), told.what, clean(told.text), clean(words if isinstance(words, str) else ""), clean(place), clean(shown))
+
+
+def _at(event: dict[str, Any]) -> str:
+    return f"{datetime.fromisoformat(event['occurred_at']).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def clean(text: str) -> str:
+    """`text` without what steers the page instead of standing on it."""
+    return _CONTROLS.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+class _Pdf(fpdf.FPDF):
+    def footer(self) -> None:
+        self.set_y(-12)
+        self.set_font("Courier", size=8)
+        self.cell(0, 6, f"{self.title}, page {self.page_no()}")
+
+
+def _pdf(case: dict[str, Any], summary: list[tuple[str, str]], lines: list[Line]) -> bytes:
+    """The case on paper: in the PDF's own fonts, which are of Latin letters; a `?` stands for what they have not."""
+    page = _Pdf()
+    page.set_compression(False)  # the same bytes with every zlib
+    page.set_title(f"Case file {case['complaint_id']}")
+    page.set_creation_date(datetime.fromisoformat(case["events"][-1]["recorded_at"]))
+    page.set_producer(MADE_BY)
+    page.set_auto_page_break(True, margin=16)
+    page.add_page()
+    _write(page, f"Case file of complaint {case['complaint_id']}", 14, "B")
+    for name, value in summary:
+        _write(page, f"{name}: {value}", 10)
+    _write(page, "README.txt tells how to check this file. Letters that its fonts lack show as ?: case.html has them.", 9)
+    for line in lines:
+        page.ln(2)
+        _write(page, f"{line.at} {line.what}: {line.text}", 9, "B")
+        if line.words:
+            _write(page, line.words, 9)
+        _write(page, line.place, 7)
+    return bytes(page.output())
+
+
+def _write(page: _Pdf, text: str, size: int, style: str = "") -> None:
+    """Wrapped here, every letter of the font being 0.6 em wide: fpdf2's own wrapping takes a minute for 10,000 contacts."""
+    page.set_font("Courier", style, size)
+    width = int(page.epw * page.k / (0.6 * size))
+    shown = text.translate(_LATIN).encode("latin-1", "replace").decode("latin-1")
+    for paragraph in shown.split("\n"):
+        for line in textwrap.wrap(paragraph, width) or [""]:
+            page.cell(0, size * 0.45, line, new_x="LMARGIN", new_y="NEXT")
