@@ -8,20 +8,25 @@ import re
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from shared.contracts.decision import Decision, Message, Settled
 from shared.delivery.contact_centres import ContactCentres
 from shared.delivery.routes import Permanent, Temporary
 from shared.delivery.sender import routes
 from shared.delivery.settings import ContactCentre, DeliverySettings, Endpoints, load_endpoints
 from shared.delivery.web import Caller
 from shared.errors import StartRefused
+from shared.postgres.inputs import Input
 from shared.postgres.messages import Letter, endpoint_of
-from tests.outside.conftest import LOOPBACK
+from tests.delivery.bench import Bench, Running, command, until
+from tests.delivery.parts import State, subject_number, token_of
+from tests.outside.conftest import LOOPBACK, MakeSender
 
 SYSTEMS = ("zendesk", "zammad", "chatwoot", "freshdesk")
 COMMENT = "Amends: tier 3, with Claims & Care, answer by Mon 02 Mar 2026 13:30 UTC."
@@ -31,7 +36,7 @@ COMMENT = "Amends: tier 3, with Claims & Care, answer by Mon 02 Mar 2026 13:30 U
 class Helpdesk:
     """A contact centre with the one record 9. `faults`: by path's end, answers to give instead, once each.
 
-    `deaf`: what it does for paths that end so it does without answering, once.
+    `deaf`: what it is given for paths that end so it takes without answering, once.
     """
 
     port: int = 0
@@ -62,13 +67,15 @@ class Helpdesk:
                 status, answer = self.answer(method, path, json.loads(content) if content else {})
                 if self.slow:
                     await asyncio.sleep(0.02)
-                if any(path.endswith(end) for end in self.deaf):
+                if method != "GET" and any(path.endswith(end) for end in self.deaf):
                     self.deaf.clear()
                     return
                 body = json.dumps(answer).encode()
                 head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
                 writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
                 await writer.drain()
+        except asyncio.CancelledError:
+            return  # the test is over
         finally:
             writer.close()
 
@@ -280,6 +287,34 @@ async def test_the_guard_stands_before_it(helpdesk: Helpdesk) -> None:
     with pytest.raises(Permanent, match="AMENDS_DELIVERY_ALLOW_NETWORKS"):
         await out["contact_centre"].send(letter("zammad"))
     assert helpdesk.calls == []
+
+
+def noter(state: State | None, item: Input, now: datetime) -> Decision[State]:
+    """A command leaves a note; what became of it is noted."""
+    log = (*(state or State()).log, token_of(item))
+    if isinstance(item.body, Settled):
+        return Decision(State(log=log))
+    body = {"record_id": "9", "comment": COMMENT, "tags_add": ["amends-tier-3"]}
+    return Decision(State(log=log), messages=(Message("note-1", "contact_centre", "desk", body),))
+
+
+async def test_a_note_that_a_decision_leaves_is_there_once_after_a_limit_and_a_lost_answer(
+    helpdesk: Helpdesk, bench: Bench, make_sender: MakeSender
+) -> None:
+    helpdesk.faults, helpdesk.deaf = {"/labels": "429 Too Many Requests\r\nRetry-After: 30"}, {"/messages"}
+    replica, subject = bench.replica(decide=noter), subject_number(1)
+    await command(replica, subject, "go")
+    sender = make_sender(replica, {"contact_centre": route(helpdesk, "chatwoot")})
+
+    async def settled() -> bool:
+        await bench.advance(60)
+        return await bench.count("message") == 0
+
+    async with Running(sender.run):
+        await until(settled)
+    assert (helpdesk.faults, helpdesk.deaf) == ({}, set())
+    assert (len(helpdesk.notes), helpdesk.tags) == (1, ["vip", "amends-tier-3"])
+    assert await bench.tokens(subject) == ["go", "sent note-1"]
 
 
 def test_each_contact_centre_fails_for_itself() -> None:
