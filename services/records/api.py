@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from services.records import store
-from services.records.domain import SAME_READING, Erase, GiveAccess, LiftHold, NoteReading, RecordState, SetHold
+from services.records.domain import Erase, GiveAccess, LiftHold, NoteReading, RecordState, SetHold, is_new
 from services.records.payloads import CaseKeys, opened
 from services.records.store import Found
 from shared.contracts.decision import Decision
@@ -131,8 +131,7 @@ async def note_reading(saves: Saves[RecordState], found: Found, complaint_id: UU
     async def take(_: Connection) -> Inputs:
         return [Input("command", complaint_id, reading, "reading", tracing.current(), "reading", str(complaint_id))]
 
-    last = state.readers.get(reading.by)
-    if last is not None and datetime.now(last.tzinfo) - last < SAME_READING:
+    if not is_new(state, reading, datetime.now(UTC)):
         return
     try:
         await saves.act(take, within_s=WITHIN_S)

@@ -15,7 +15,7 @@ from shared.contracts.envelope import Event, EventData
 from shared.contracts.escalations import DecisionMade, StatusChanged
 from shared.contracts.privacy import AccessGiven, CaseRead, ComplaintErased, HoldLifted, HoldSet, Why
 
-# What one reader does within this time is one event.
+# What one reader looks at within this time is one event. What leaves the house is an event each time.
 SAME_READING = timedelta(minutes=15)
 MOST_READERS = 50
 
@@ -128,9 +128,14 @@ def on_command(state: S | None, command: Command, now: datetime) -> Decision[S] 
             return _read(state, command, now)
 
 
+def is_new(state: S, reading: NoteReading, now: datetime) -> bool:
+    """Whether a reading is to be recorded, or belongs to one that is."""
+    last = state.readers.get(reading.by)
+    return last is None or reading.how == "export" or now - last >= SAME_READING
+
+
 def _read(state: S, command: NoteReading, now: datetime) -> Decision[S]:
-    last = state.readers.get(command.by)
-    if last is not None and now - last < SAME_READING:
+    if not is_new(state, command, now):
         return Decision(state)
     recent = dict(sorted({**state.readers, command.by: now}.items(), key=lambda reader: reader[1])[-MOST_READERS:])
     return _after(replace(state, readers=recent), CaseRead(by=command.by, how=command.how), now)

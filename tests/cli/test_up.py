@@ -155,6 +155,13 @@ def test_a_second_start_goes_on_with_the_data_and_its_commands_work(
     assert amends("records", "prove", event_id, "-o", proof)[0] == 0
     assert amends("records", "check-proof", proof, "--payload", proof + ".payload", "--public-key", trusted)[0] == 0
     assert amends("records", "check-proof", proof, "--payload", proof, "--public-key", trusted)[0] == 1
+    case = str(tmp_path / "case")
+    assert amends("records", "export", complaint, "-o", case)[0] == 0
+    assert amends("records", "export", complaint, "-o", case)[0] == 2, "nothing is written over"
+    code, text = amends("records", "check-bundle", case, "--public-key", trusted, "--json")
+    assert (code, json.loads(text)["valid"], json.loads(text)["notes"]) == (0, True, [])
+    exported = json.loads((tmp_path / "case" / "events.json").read_bytes())["events"]
+    assert exported[-1]["data"]["how"] == "export", "who takes it away stands in what is taken away"
 
     # A source's key works within a second or so, is shown once, and does not work after it was disabled.
     code, key = amends("sources", "add", "shop-till")
