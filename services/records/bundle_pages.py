@@ -130,16 +130,18 @@ def _summary(case: dict[str, Any], first: dict[str, Any]) -> list[tuple[str, str
 
 def _line(event: dict[str, Any]) -> Line:
     place = f"record {event['index']}, {event['service']} {event['sequence']}, event {event['id']}, recorded {event['recorded_at']}"
+    told, data, words, shown = tell(event), event["data"], "", ""
+    what, text = told.what, told.text
     if event["erased"]:
-        return Line(_at(event), "erased", f"what this event said was erased ({event['type']})", "", place, "")
-    told = tell(event)
-    data = event["data"]
-    if data is None:
-        return Line(_at(event), told.what, f"{event['type']}: not readable as JSON; its bytes are in its payload", "", place, "")
-    contact = data.get("contact") if isinstance(data, dict) else None
-    words = contact.get("text") if isinstance(contact, dict) else None
-    shown = orjson.dumps(data, option=orjson.OPT_INDENT_2).decode()
-    return Line(_at(event), told.what, clean(told.text), clean(words if isinstance(words, str) else ""), clean(place), clean(shown))
+        what, text = "erased", f"what this event said was erased ({event['type']})"
+    elif data is None:
+        text = f"{event['type']}: not readable as JSON; its bytes are in its payload"
+    else:
+        shown = orjson.dumps(data, option=orjson.OPT_INDENT_2).decode()
+        contact = data.get("contact") if isinstance(data, dict) else None
+        written = contact.get("text") if isinstance(contact, dict) else None
+        words = written if isinstance(written, str) else ""
+    return Line(*(clean(each) for each in (_at(event), what, text, words, place, shown)))
 
 
 def _at(event: dict[str, Any]) -> str:
