@@ -204,7 +204,8 @@ class Handlers:
             self._progress.beat("normalize")
             if not done:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._arrived.wait(), IDLE_S)
+                    async with asyncio.timeout(IDLE_S):
+                        await self._arrived.wait()
             if done < BATCH_ITEMS:
                 await asyncio.sleep(GATHER_S)
 

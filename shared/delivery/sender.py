@@ -7,6 +7,7 @@ it changes the service's state exactly once. Each endpoint has its own task: a s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -130,10 +131,10 @@ class Sender:
                 pause = min(max(due, 0.05), LONGEST_SLEEP_S)
         except Exception as error:
             log.warning("cannot read the next message", service=self._service, error=type(error).__name__)
-        try:
-            await asyncio.wait_for(self._freed.wait(), pause)
-        except TimeoutError:
-            return
+        # Not wait_for: it can lose a cancellation that comes as the event is set.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._freed.wait()
 
     async def _work(self, endpoint: str, letters: Sequence[Letter]) -> None:
         try:
@@ -154,7 +155,8 @@ class Sender:
                 return Settled(letter.name, "digested", letter.attempts)
             if route is None:
                 raise Permanent(f"no route for {letter.route} is set up (AMENDS_DELIVERY_SMTP_HOST)")
-            await asyncio.wait_for(route.send(letter), ATTEMPT_S)
+            async with asyncio.timeout(ATTEMPT_S):
+                await route.send(letter)
             outcome = Settled(letter.name, "sent", letter.attempts)
         except Permanent as refused:
             outcome = Settled(letter.name, "failed", letter.attempts, str(refused))

@@ -209,6 +209,18 @@ async def desk(followup_database: str, monkeypatch: pytest.MonkeyPatch) -> Async
         pool.terminate()
 
 
+async def _ended(tasks: list[asyncio.Future[None]]) -> None:
+    """Cancel until they are gone: one that is about to finish a wait may take a second word."""
+    pending = set(tasks)
+    for _ in range(30):
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=1)
+        if not pending:
+            return
+    raise AssertionError(f"a loop does not end: {pending}")
+
+
 @contextlib.asynccontextmanager
 async def working(desk: Desk, replicas: int = 1) -> AsyncIterator[None]:
     """Relay, timers and sender run; the latter two as in so many processes."""
@@ -220,6 +232,4 @@ async def working(desk: Desk, replicas: int = 1) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _ended(tasks)
