@@ -12,5 +12,6 @@ create table delivery_to_erase (
     delivery_id uuid primary key
 );
 
--- Which deliveries a complaint came in.
+-- Which deliveries a complaint came in. Not concurrently: all of a schema's files are one transaction.
+-- squawk-ignore require-concurrent-index-creation
 create index submission_complaint on submission (complaint_id);
