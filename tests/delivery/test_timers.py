@@ -167,7 +167,8 @@ async def test_too_many_dead_letters_halt_the_timers_and_end_nothing(bench: Benc
                 return halt.call_count >= 2
 
             await until(twice)
-            assert "AMENDS_DEAD_LETTER_LIMIT" in halt.call_args[0][0]
+            assert halt.call_args[0][0] == "timers"
+            assert "AMENDS_DEAD_LETTER_LIMIT" in halt.call_args[0][1]
             assert await bench.count("timer") == 1
             bench.faulty.on = False
             await until(lambda: no_timer_due(bench))
