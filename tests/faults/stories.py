@@ -88,7 +88,7 @@ def follow_ups(journal: Journal, world: World) -> Told:
             yield complaint_id, f"{plan.counts['update_due']} updates came due, expected {least} to {most}"
         # A serious message behind a plain one makes the updates more frequent: planned anew.
         sorts = _sorts(journal, world.by_subject[complaint_id]["intake"])
-        plans = 1 + plan.counts["update_due"] + (sorts[0] == "plain" and any(sort != "plain" for sort in sorts[1:]))
+        plans = 1 + plan.counts["update_due"] + (sorts[:1] == ["plain"] and any(sort != "plain" for sort in sorts[1:]))
         if complaint_id not in touched and plan.counts["update_scheduled"] != plans:
             yield complaint_id, f"{plan.counts['update_scheduled']} updates planned"
         only_resolved = (resolved_once[complaint_id], others[complaint_id], complaint_id in journal.forced) == (

@@ -39,7 +39,10 @@ async def test_a_crash_at_every_point(stack: LocalStack) -> None:
     plans = {f"{service}-1": plan(service) for service in ("intake", *CONSUMERS)}
     assert {p.partition("=")[0] for points in plans.values() for p in points} == set(POINTS)
     folder = Path(tempfile.mkdtemp(dir=stack.data_dir))
-    (folder / "teams.yaml").write_text("teams: {managers: {title: Managers, tier: 3, email: managers@shop.example}}")
+    (folder / "teams.yaml").write_text(
+        "tiers: [front line, supervisor, manager]\nfallback: managers\n"
+        "teams:\n  - {id: front, tier: 1}\n  - {id: managers, tier: 3, email: managers@shop.example}\n"
+    )
     told = {"AMENDS_ESCALATION_DIRECTORY_FILE": str(folder / "teams.yaml"), "AMENDS_DELIVERY_MAILDIR": str(folder / "mails")}
     with Fleet(stack, session_timeout_s=1.2, AMENDS_DEAD_LETTER_LIMIT="1000", **told) as fleet:
         for name, points in plans.items():
