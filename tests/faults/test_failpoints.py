@@ -43,7 +43,11 @@ async def test_a_crash_at_every_point(stack: LocalStack) -> None:
         "tiers: [front line, supervisor, manager]\nfallback: managers\n"
         "teams:\n  - {id: front, tier: 1}\n  - {id: managers, tier: 3, email: managers@shop.example}\n"
     )
-    told = {"AMENDS_ESCALATION_DIRECTORY_FILE": str(folder / "teams.yaml"), "AMENDS_DELIVERY_MAILDIR": str(folder / "mails")}
+    told = {
+        "AMENDS_ESCALATION_DIRECTORY_FILE": str(folder / "teams.yaml"),
+        "AMENDS_DELIVERY_MAILDIR": str(folder / "mails"),
+        "AMENDS_DELIVERY_BUDGET_PER_HOUR": "1000000",  # else all that comes late waits for a digest
+    }
     with Fleet(stack, session_timeout_s=1.2, AMENDS_DEAD_LETTER_LIMIT="1000", **told) as fleet:
         for name, points in plans.items():
             fleet.start(name, via=("forks", str(fleet.folder / name), *points))
