@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from services.records import store
@@ -40,7 +40,7 @@ def routes(pool: Pool, keys: Authenticator, saves: Saves[RecordState], case_keys
 
     @router.get("/v1/complaints/{complaint_id}", summary="What happened to a complaint, and why")
     async def timeline(
-        request: Request, complaint_id: UUID, start: int = 0, limit: int = MAX_EVENTS, how: How = "timeline"
+        request: Request, complaint_id: UUID, start: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0, limit: int = MAX_EVENTS, how: How = "timeline"
     ) -> dict[str, Any]:
         """The summary and every recorded event in ledger order. `next` is the `start` of the next page, or null.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import Request
+from fastapi import Path, Request
 
 from shared.http.keys import Authenticator
 from shared.http.problems import Problem
@@ -17,6 +17,7 @@ from shared.postgres.reconciliation import Also
 from shared.postgres.saves import Saves
 
 SCOPE = "ops"
+LetterId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
 def operations(
@@ -34,7 +35,7 @@ def operations(
         return {"dead_letters": [dict(row) for row in rows]}
 
     @router.get("/v1/dead-letters/{letter_id}", summary="One input that could not be handled")
-    async def show_dead_letter(request: Request, letter_id: int) -> dict[str, Any]:
+    async def show_dead_letter(request: Request, letter_id: LetterId) -> dict[str, Any]:
         """With its envelope or, of a record that is no event, its headers (hex). No contents, only their size in bytes."""
         await keys.check(request.headers, SCOPE)
         async with connection(pool) as conn:
@@ -44,7 +45,7 @@ def operations(
         return {**dict(row), "input": orjson.loads(row["input"])}
 
     @router.post("/v1/dead-letters/{letter_id}/replay", summary="Handle a dead letter again")
-    async def replay(request: Request, letter_id: int) -> dict[str, Any]:
+    async def replay(request: Request, letter_id: LetterId) -> dict[str, Any]:
         """After a fix: `handled`, `queued` (it will be, at once), `duplicate` (it was, meanwhile) or `parked` (again)."""
         await keys.check(request.headers, SCOPE)
         try:
