@@ -27,6 +27,7 @@ from shared.postgres.pool import Connection, Pool, connection
 from shared.postgres.saves import Saves
 from shared.telemetry import tracing
 
+Start = Annotated[int, Query(ge=0, le=2**63 - 1)]
 READ, ERASE = "cases:read", "cases:erase"
 MAX_EVENTS = 1_000
 PAGE = 500
@@ -40,7 +41,7 @@ def routes(pool: Pool, keys: Authenticator, saves: Saves[RecordState], case_keys
 
     @router.get("/v1/complaints/{complaint_id}", summary="What happened to a complaint, and why")
     async def timeline(
-        request: Request, complaint_id: UUID, start: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0, limit: int = MAX_EVENTS, how: How = "timeline"
+        request: Request, complaint_id: UUID, start: Start = 0, limit: int = MAX_EVENTS, how: How = "timeline"
     ) -> dict[str, Any]:
         """The summary and every recorded event in ledger order. `next` is the `start` of the next page, or null.
 
