@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
 from services.intake import trying
+from tests.samples import SAMPLES
 
-SAMPLES = Path(os.environ.get("AMENDS_SAMPLES", "/work/shared/samples"))
 pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the samples are not here")
 OUTCOMES = {
     "zendesk/messaging_message_added_bot.docs-2025.json": ["set_aside"],

@@ -7,16 +7,15 @@ from pathlib import Path
 import pytest
 
 from services.intake.submissions import ContactSubmission, SetAside
+from tests import samples
 from tests.mail.mails import contact, read
 
-SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "email"
-if not SAMPLES.is_dir():
-    SAMPLES = Path("/work/shared/samples/email")
-pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="no sample mails here")
+MAILS = samples.SAMPLES / "email"
+pytestmark = pytest.mark.skipif(not MAILS.is_dir(), reason="no sample mails here")
 
 
 def mails(folder: str) -> list[Path]:
-    return [path for path in sorted((SAMPLES / folder).rglob("*.eml")) if path.stat().st_size]
+    return [path for path in sorted((MAILS / folder).rglob("*.eml")) if path.stat().st_size]
 
 
 def test_all_can_be_read() -> None:

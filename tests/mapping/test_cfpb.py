@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
 
 import pytest
 
 from services.intake.submissions import Unreadable
 from tests.mapping.items import contacts, json, read
+from tests.samples import SAMPLES
 
 SIXTEEN = [
     *(
@@ -157,12 +157,12 @@ def test_its_json() -> None:
     assert (contact.source.record_id, contact.text, contact.product) == ("3199633", "x", "y")
 
 
-SAMPLES = Path("/work/shared/samples/cfpb/ccdb-data-pipeline")
+FILES = SAMPLES / "cfpb" / "ccdb-data-pipeline"
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="no sample files here")
+@pytest.mark.skipif(not FILES.is_dir(), reason="no sample files here")
 @pytest.mark.parametrize("name", ["v1-public.csv", "v2-public.csv", "v1-intake.csv", "v2-intake.csv", "from_s3.ndjson"])
 def test_real_files(name: str) -> None:
-    found = contacts("cfpb", (SAMPLES / name).read_bytes())
+    found = contacts("cfpb", (FILES / name).read_bytes())
     assert len({contact.source.record_id for contact in found}) == len(found) >= 10
     assert sum(contact.occurred_at_quality == "receipt_time" for contact in found) <= 1
