@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from abc import ABC, abstractmethod
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from html import escape
@@ -101,7 +102,7 @@ def _basic(pair: str) -> str:
     return f"Basic {b64encode(pair.encode()).decode()}"
 
 
-class System:
+class System(ABC):
     """One message to one record. Below: how each system names the same things."""
 
     def __init__(self, api: Api, number: int, letter: Letter) -> None:
@@ -120,13 +121,13 @@ class System:
         else:
             await self.change(f"{self._comment}\n[amends {self._id}]")
 
+    @abstractmethod
     async def change(self, note: str | None) -> None:
         """Tags and priority, which may be repeated, then the private note."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def notes(self) -> bytes:
         """The newest notes of the record, as they come."""
-        raise NotImplementedError
 
 
 class Zendesk(System):
