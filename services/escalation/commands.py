@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import Annotated, Any
 
@@ -104,8 +103,7 @@ def escalate(
 def _do(
     name: str, subject: uuid.UUID, command: dict[str, Any], once: str | None, client: Client, as_json: bool
 ) -> None:
-    body = json.dumps({field: value for field, value in command.items() if value is not None}).encode()
-    done = client.post(f"/v1/complaints/{subject}/{name}", body, idempotency_key=once or str(uuid.uuid4()))
+    done = client.command(subject, name, command, once)
     if as_json:
         print_json(done)
         return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import secrets
 import uuid
 from typing import Annotated, Any
 
@@ -90,8 +88,7 @@ def help_now(
 
 
 def _do(name: str, complaint_id: uuid.UUID, body: dict[str, Any], url: str | None, key: str | None, as_json: bool) -> None:
-    path = f"/v1/complaints/{complaint_id}/{name}"
-    done = Client("escalation", url, key).post(path, json.dumps(body).encode(), idempotency_key=secrets.token_hex(8))
+    done = Client("escalation", url, key).command(complaint_id, name, body)
     if as_json:
         print_json(done)
         return

@@ -277,8 +277,7 @@ SAMPLE: dict[str, Any] = {
 
 
 def _do(path: str, subject: uuid.UUID, body: dict[str, Any], once: str | None, client: Client, as_json: bool) -> None:
-    sent = json.dumps({name: value for name, value in body.items() if value not in (None, "")}).encode()
-    done = client.post(f"/v1/complaints/{subject}/{path}", sent, idempotency_key=once or str(uuid.uuid4()))
+    done = client.command(subject, path, {name: None if value == "" else value for name, value in body.items()}, once)
     if as_json:
         print_json(done)
         return

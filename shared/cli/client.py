@@ -6,6 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
+from uuid import UUID, uuid4
 
 import typer
 
@@ -61,6 +62,11 @@ class Client:
         sent = {"content-type": "application/json"} if body is not None else {}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         return self._call("POST", path, body, sent)
+
+    def command(self, complaint_id: UUID, name: str, body: dict[str, Any], once: str | None = None) -> Any:
+        """Do a command about a complaint, once by `once` (a new key without it). What is None in `body` is not sent."""
+        sent = json.dumps({field: value for field, value in body.items() if value is not None}).encode()
+        return self.post(f"/v1/complaints/{complaint_id}/{name}", sent, idempotency_key=once or str(uuid4()))
 
     def put(self, path: str, body: bytes, *, content_type: str) -> Any:
         """The JSON that PUT `path` answers."""
