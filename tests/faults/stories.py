@@ -14,21 +14,22 @@ Told = Iterator[tuple[str, str]]  # (complaint id, what is wrong)
 CONTACTS = ("amends.complaint.received.v1", "amends.complaint.contact_added.v1")
 # The default escalation policy for the sorts of complaints that the client sends: tier, rules that match.
 POLICY = {"plain": (1, set()), "injury": (3, {"ESC-010", "ESC-060"}), "urgent": (2, {"ESC-060"}), "fraud": (2, {"ESC-040", "ESC-060"})}
+DESKS = {"injury": {"safety"}, "fraud": {"security"}}
 DEADLINES = {"plain": ("1d", "56d"), "injury": ("1h", "10d"), "urgent": ("8h", "28d"), "fraud": ("4h", "15d")}
 
 
 def decisions(journal: Journal, world: World) -> Told:
-    """One decision for the first contact, one more when someone was hurt after all; by the rules that match."""
+    """One decision for the first contact, one more whenever a contact raises the tier or needs another desk."""
     for complaint_id in _complaints(journal):
         events = world.by_subject[complaint_id]
         sorts = _sorts(journal, events["intake"])
         expected: list[tuple[int, set[str]]] = []
         rules: set[str] = set()
-        tier = 0
+        tier, desks = 0, set[str]()
         for sort in sorts:
             rules = rules | POLICY[sort][1]
-            if POLICY[sort][0] > tier:
-                tier = POLICY[sort][0]
+            if POLICY[sort][0] > tier or not DESKS.get(sort, set()) <= desks:
+                tier, desks = max(tier, POLICY[sort][0]), desks | DESKS.get(sort, set())
                 expected.append((tier, rules))
         made = [e.json() for e in events["escalation"] if e.type == "amends.escalation.decision_made.v1"]
         # Reopened in between: ESC-090 matches too, and changes nothing beside these.
