@@ -72,6 +72,7 @@ class KafkaBroker(LocalServer):
     def __init__(self, folder: Path, logs: Path, progress: Progress = silent) -> None:
         super().__init__(folder, logs, progress)
         self.cluster_id = ""
+        self.format_options: tuple[str, ...] = ()  # more for the tool that makes the data folder, such as users
 
     @property
     def bootstrap(self) -> str:
@@ -111,7 +112,11 @@ class KafkaBroker(LocalServer):
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
             "log.dirs": "data",
         }
-        return "".join(f"{name}={value}\n" for name, value in (own | BROKER_SETTINGS).items())
+        return "".join(f"{name}={value}\n" for name, value in (own | BROKER_SETTINGS | self.further_settings()).items())
+
+    def further_settings(self) -> dict[str, str]:
+        """Settings beside ours, in a class derived from this one; called when the ports are chosen."""
+        return {}
 
     def _format(self, run: list[str], environment: dict[str, str]) -> None:
         """Give the data folder its cluster id, once."""
@@ -124,7 +129,7 @@ class KafkaBroker(LocalServer):
         self._progress(Step("kafka", "creating the data folder"))
         # In one word with `=`: an id may begin with a dash.
         format_ = ["kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}", f"--config={SETTINGS}"]
-        child = Child("kafka-format", [*run, *format_], folder=self._logs, env=environment, cwd=self._folder)
+        child = Child("kafka-format", [*run, *format_, *self.format_options], folder=self._logs, env=environment, cwd=self._folder)
         child.start()
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(self.start_seconds)
