@@ -107,8 +107,9 @@ def evaluate_reading(
 ) -> None:
     """Measure how well the reading rules read: precision and recall per label."""
     from services.intake import evaluate
-    from services.intake.rules import default_rules, rules_of
+    from services.intake.reading import default_rules
     from shared.policy.problems import PolicyRefused
+    from shared.text.reading.rules import rules_of
 
     try:
         result = evaluate.evaluate(rules_of(rules) if rules else default_rules(), evaluate.rows_of(labelled))

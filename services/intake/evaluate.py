@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from services.intake.reading import HEATS, TextRead, read_text
-from services.intake.rules import Rules
+from shared.text.reading.rules import Rules
 from shared.text.tally import Tally, percent, total
 from shared.text.tally import table as rows
 

@@ -13,13 +13,13 @@ from importlib.resources import files
 from typing import Any, get_args
 
 from services.intake.issues import Issue, find_impact, find_issues
-from services.intake.rules import HeatNumbers, Rules, default_rules
 from shared.contracts import complaints as contracts
 from shared.contracts.complaints import Category, Contact, Heat, Reading, SupportNeed, Threat, Wanted
 from shared.policy.document import load_policy
 from shared.policy.evaluate import Policy
 from shared.text.language import UNDETERMINED, Detected, detect
 from shared.text.reading.lexicon import Hit
+from shared.text.reading.rules import HeatNumbers, Rules, load_rules
 from shared.text.reading.words import Words
 
 HEATS: tuple[Heat, ...] = get_args(Heat)
@@ -27,6 +27,7 @@ _SHOWN = ("threat.", "need.", "heat.insult", "heat.strong", "heat.swear", "heat.
 THREATS: tuple[Threat, ...] = get_args(Threat)
 WANTED: tuple[Wanted, ...] = get_args(Wanted)
 POLICY = "intake.retail.yaml"
+RULES = "reading.retail.yaml"
 MOST_READ = 20_000  # characters: what is longer is kept whole, and read so far
 MOST_TAGS = 100
 MOST_PASSAGES = 24
@@ -179,6 +180,17 @@ class Reader:
 def read(contact: Contact, reader: Reader | None = None) -> Contact:
     """The contact as `reader`, or the one that comes with the service, reads it."""
     return (reader or default_reader()).read(contact)
+
+
+@cache
+def default_rules() -> Rules:
+    """The reading rules that come with the service."""
+    folder = files("services.intake") / "policy"
+    return load_rules(
+        (folder / RULES).read_text(encoding="utf-8"),
+        origin=RULES,
+        beside=lambda name: folder.joinpath(*name.split("/")).read_text(encoding="utf-8"),
+    )
 
 
 @cache

@@ -14,8 +14,7 @@ from pydantic import TypeAdapter
 from services.escalation import domain as escalation
 from services.followup import domain as followup
 from services.intake.adapters import ADAPTERS
-from services.intake.reading import read_text
-from services.intake.rules import default_rules
+from services.intake.reading import default_rules, read_text
 from services.records import domain as records
 from services.records import ledger
 from shared.calendar import durations

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from deploy import cli
 from services.intake import evaluate
-from services.intake.reading import read, read_text
-from services.intake.rules import default_rules
+from services.intake.reading import default_rules, read, read_text
 from shared.contracts.complaints import Contact, Customer, Raw, Source
 
 LABELLED = Path(__file__).parent / "labelled" / "complaints_dev.csv"

@@ -1,12 +1,10 @@
-"""Intake's reading rules: a policy document and its lexicons, read once into an immutable object."""
+"""Reading rules: a policy document and its lexicons, read once into an immutable object."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -20,7 +18,6 @@ from shared.text.language import UNDETERMINED
 from shared.text.reading import documents
 from shared.text.reading.lexicon import Lexicon
 
-DEFAULT = "reading.retail.yaml"
 _NOTHING = Lexicon({})
 
 
@@ -104,17 +101,6 @@ def load_rules(text: str, *, origin: str, beside: Callable[[str], str]) -> Rules
         f"sha256:{digest.hexdigest()}",
         document.spec,
         MappingProxyType(built),
-    )
-
-
-@cache
-def default_rules() -> Rules:
-    """The rules that come with the service."""
-    folder = files("services.intake") / "policy"
-    return load_rules(
-        (folder / DEFAULT).read_text(encoding="utf-8"),
-        origin=DEFAULT,
-        beside=lambda name: folder.joinpath(*name.split("/")).read_text(encoding="utf-8"),
     )
 
 
