@@ -23,6 +23,8 @@ from shared.policy.tests_inside import coverage, run_tests
 app = typer.Typer(
     name="policy",
     no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
     help="Check, test, publish and activate policy documents; see what was decided by them.\n\n"
     "Exit codes: 0 done, 1 problems found in the document, 2 wrong use (no such file, facts that are not JSON).",
 )
