@@ -6,11 +6,11 @@ from typing import Any
 
 import orjson
 
-from services.intake.accept import Answer as Stored
-from services.intake.accept import NotStored
+from services.intake.accepting import SERVICE, Accepting, Answered
 from services.intake.adapters import cloudevents
 from services.intake.adapters.canonical import MAX_ITEMS, item_schemas
-from services.intake.handlers import SERVICE, Answered, Handlers
+from services.intake.group_commit import Answer as Stored
+from services.intake.group_commit import NotStored
 from services.intake.submissions import Delivery, Rejection, Unreadable
 from shared.clock import utc_now
 from shared.contracts import ids
@@ -28,14 +28,14 @@ _STATUS: dict[Stored, int] = {"accepted": 202, "duplicate": 202, "conflict": 409
 _CONFLICT = "this event_id was accepted before with another content; send a change under a new event_id"
 
 
-def add_routes(app: Api, handlers: Handlers, keys: Authenticator) -> None:
+def add_routes(app: Api, accepting: Accepting, keys: Authenticator) -> None:
     """Add the routes of intake. They are raw: one body in, one answer out, thousands a second."""
 
     async def post_complaints(request: RawRequest) -> Answer:
-        return await _accept(request, handlers, keys, "canonical")
+        return await _accept(request, accepting, keys, "canonical")
 
     async def post_cloudevents(request: RawRequest) -> Answer:
-        return await _accept(request, handlers, keys, "cloudevents")
+        return await _accept(request, accepting, keys, "cloudevents")
 
     one, items = item_schemas()
     app.add_raw_route(
@@ -99,7 +99,7 @@ RESPONSES: dict[str, Any] = {
 }
 
 
-async def _accept(request: RawRequest, handlers: Handlers, keys: Authenticator, adapter: str) -> Answer:
+async def _accept(request: RawRequest, accepting: Accepting, keys: Authenticator, adapter: str) -> Answer:
     key = await keys.check(request.headers, SCOPE)
     content_type = (request.header(b"content-type") or b"").partition(b";")[0].strip().lower().decode("latin-1")
     delivery = Delivery(
@@ -115,7 +115,7 @@ async def _accept(request: RawRequest, handlers: Handlers, keys: Authenticator, 
         body=request.body,
     )
     try:
-        answers = await handlers.accept(delivery, adapter, request.carrier)
+        answers = await accepting.accept(delivery, adapter, request.carrier)
     except Unreadable as problem:
         metrics.SUBMISSIONS.labels(SERVICE, key.name, "unreadable").inc()
         raise Problem(problem.status, problem.title, problem.detail) from None

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from services.intake import acknowledgement, api, deliveries, hooks, merges, sources
+from services.intake.accepting import SERVICE, Accepting
 from services.intake.domain import IntakeState
 from services.intake.fetching import Fetcher
-from services.intake.handlers import SERVICE, Handlers
+from services.intake.handlers import Handlers
 from services.intake.reading import default_reader
 from services.intake.smtp import Listener
 from services.intake.sources import SourceRecord, Sources
@@ -32,26 +33,27 @@ def build(base: Base) -> Parts:
             return await sources.load(conn, keys)
 
     known = Sources(load)
-    handlers = Handlers(base.pool, base.settings.id_key_bytes(), base.progress, keys, known)
+    accepting = Accepting(base.pool, base.settings.id_key_bytes(), keys)
+    handlers = Handlers(accepting, base.settings.id_key_bytes(), base.progress, keys, known)
     handlers.saves = base.saves(IntakeState, handlers.decide, handlers.settle, ("submission",))
-    fetcher = Fetcher(base.pool, known, handlers.keep)
+    fetcher = Fetcher(base.pool, known, accepting.keep)
     app = make_app("Amends intake", service=SERVICE, progress=base.progress)
-    api.add_routes(app, handlers, base.keys)
-    hooks.add_routes(app, handlers, known)
-    deliveries.add_routes(app, handlers, known, base.keys)
+    api.add_routes(app, accepting, base.keys)
+    hooks.add_routes(app, accepting, known)
+    deliveries.add_routes(app, accepting, known, base.keys)
     app.include_router(acknowledgement.routes(base.pool, base.keys))
     app.include_router(merges.routes(handlers.saves, base.pool, base.keys))
     app.include_router(
         operations(SERVICE, handlers.saves, base.pool, base.keys, requeue=REQUEUE, count=submission_counts)
     )
-    mail = Listener(load_settings(SmtpSettings), handlers, known)
-    topics = Topics(base.kafka, handlers, known, base.progress)
+    mail = Listener(load_settings(SmtpSettings), accepting, known)
+    topics = Topics(base.kafka, accepting, known, base.progress)
     for loop in ("normalize", LOOP):
         base.progress.expect(loop, base.settings.liveness_window_s)
     return Parts(
         app,
         loops={
-            "accept": handlers.acceptance.run,
+            "accept": accepting.commits.run,
             "normalize": handlers.normalize,
             "fetch": fetcher.run,
             LOOP: topics.run,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import orjson
 
 from services.intake import trying
-from services.intake.accept import NotStored
-from services.intake.handlers import SERVICE, Answered, Handlers
+from services.intake.accepting import SERVICE, Accepting, Answered
+from services.intake.group_commit import NotStored
 from services.intake.hooks import MAX_MAIL
 from services.intake.sources import Sources, SourcesUnavailable
 from services.intake.submissions import Delivery
@@ -58,7 +58,7 @@ OPERATION = {
 }
 
 
-def add_routes(app: Api, handlers: Handlers, sources: Sources, keys: Authenticator) -> None:
+def add_routes(app: Api, accepting: Accepting, sources: Sources, keys: Authenticator) -> None:
     """Add the route for deliveries with an API key."""
 
     async def post(request: RawRequest) -> Answer:
@@ -82,7 +82,7 @@ def add_routes(app: Api, handlers: Handlers, sources: Sources, keys: Authenticat
         if request.scope["query_string"] == b"preview":
             return Answer(orjson.dumps({"items": trying.judge(source.adapter, delivery)}), 200)
         try:
-            answered = await handlers.keep(delivery, source.adapter, request.carrier)
+            answered = await accepting.keep(delivery, source.adapter, request.carrier)
         except NotStored:
             raise unavailable("The store does not answer; nothing was accepted. Send it again.", RETRY_AFTER_S) from None
         for each in answered:

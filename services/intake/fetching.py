@@ -17,8 +17,8 @@ import httpx2
 import orjson
 import structlog
 
-from services.intake.accept import NotStored
 from services.intake.adapters.fetched import BASE, FETCHED, Asked, envelope, headers, path
+from services.intake.group_commit import NotStored
 from services.intake.sources import SourceRecord, Sources, SourcesUnavailable
 from services.intake.submissions import Delivery
 from shared.clock import utc_now

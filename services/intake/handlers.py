@@ -1,12 +1,10 @@
-"""Intake's two steps: accept (decode -> store -> answer) and normalize (take -> decide -> save)."""
+"""Intake's second step: stored submissions are normalized: take -> decide -> save. The first is in accepting.py."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -15,29 +13,22 @@ from uuid import UUID
 import structlog
 
 from services.intake import domain, fetching, merges, reading, sealing, store, threads
-from services.intake.accept import Acceptance, Answer
-from services.intake.adapters import ADAPTERS, INTERNAL
-from services.intake.adapters.email import SAME_ID
+from services.intake.accepting import SERVICE, Accepting, numbered, read_items, subject_of
 from services.intake.adapters.fetched import asked_for
 from services.intake.domain import OUTCOMES, IntakeState
 from services.intake.sources import Sources
-from services.intake.store import Accepted, Stored
+from services.intake.store import Stored
 from services.intake.submissions import (
     WHOLE,
     ContactSubmission,
     Delivery,
-    Identity,
     Item,
     Rejected,
-    Rejection,
     ReplySubmission,
     SetAside,
     Submission,
     Unread,
-    Unreadable,
     keep,
-    kind_of,
-    unread,
 )
 from services.intake.threads import Joining, Threaded, threaded
 from shared.contracts import ids
@@ -47,7 +38,7 @@ from shared.errors import TooManyDeadLetters
 from shared.postgres.dead_letters import refuse, save_batch
 from shared.postgres.fold import Parked, from_record
 from shared.postgres.inputs import Input, Inputs, Work
-from shared.postgres.pool import Connection, Pool
+from shared.postgres.pool import Connection
 from shared.postgres.saves import Saves
 from shared.telemetry import metrics, tracing
 from shared.telemetry.health import Progress
@@ -55,14 +46,11 @@ from shared.vault import KeyStore
 
 log = structlog.get_logger(__name__)
 
-SERVICE = "intake"
 BATCH_ITEMS = 500
 IDLE_S = 1.0
 # A save of one submission costs almost as much as a save of fifty: what comes within this time shares one.
 GATHER_S = 0.02
 HALT_RETRY_S = 15.0
-# Submissions just accepted need not be read back and parsed again; beyond this many they are.
-REMEMBERED = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,118 +63,23 @@ class Normal:
     place: Threaded | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A submission that is stored (or was before, or conflicts with what was), and the complaint that it belongs to.
-
-    `kind` is what it was read as; `reason` says why, where it is no contact.
-    """
-
-    event_id: str
-    complaint_id: UUID
-    answer: Answer
-    kind: str = ""
-    reason: str | None = None
-
-
 class Handlers:
-    """What intake does with deliveries. `saves` is set by app.py: it needs `decide` of this object."""
+    """What intake does with what was accepted. `saves` is set by app.py: it needs `decide` of this object."""
 
     def __init__(
-        self, pool: Pool, id_key: bytes, progress: Progress, master_keys: KeyStore, sources: Sources | None = None
+        self, accepting: Accepting, id_key: bytes, progress: Progress, master_keys: KeyStore, sources: Sources | None = None
     ) -> None:
         self._id_key = id_key
         self._master_keys = master_keys
         self._sources = sources
         self._progress = progress
-        self.acceptance = Acceptance(pool, master_keys, stored=self._just_stored)
-        self._remembered: OrderedDict[UUID, tuple[Stored, Sequence[Item] | Unread]] = OrderedDict()
-        self._items = 0
-        self._arrived = asyncio.Event()
+        self._arrived = accepting.arrived
+        self._remembered = accepting.remembered
         self.saves: Saves[IntakeState]
 
     async def handle_batch(self, records: Sequence[Event | Undecodable]) -> None:
         """What records writes: of it, only that a complaint was erased concerns intake."""
         await save_batch(self.saves, [from_record(record) for record in records])
-
-    # --- accept ---
-
-    async def accept(self, delivery: Delivery, adapter: str, carrier: tracing.Carrier) -> list[Answered | Rejection]:
-        """Store the items of a delivery; returns what became of each. Raises Unreadable and NotStored."""
-        items = ADAPTERS[adapter].read(delivery)
-        numbered = {
-            number: (item.identity, self._subject(delivery.source, item))
-            for number, item in enumerate(items)
-            if not isinstance(item, Rejection)
-        }
-        answered = iter(await self._store(delivery, adapter, carrier, items, numbered))
-        return [item if isinstance(item, Rejection) else next(answered) for item in items]
-
-    async def keep(self, delivery: Delivery, adapter: str, carrier: tracing.Carrier) -> list[Answered]:
-        """Store all of a delivery whose sender gets the same answer whatever is in it: what cannot be used is rejected later,
-        what cannot be read goes to the dead letters. Raises only NotStored."""
-        items = _read(delivery, adapter)
-        if isinstance(items, Unread):
-            subject = ids.submission_id(self._id_key, delivery.source, items.identity.event_id)
-            answered = await self._store(delivery, adapter, carrier, items, {WHOLE: (items.identity, subject)})
-            return [replace(each, kind="dead_letter", reason=items.reason) for each in answered]
-        answered = await self._store(delivery, adapter, carrier, items, self._kept(delivery, adapter, items))
-        if adapter == "email" and answered[0].answer == "conflict" and SAME_ID not in delivery.headers:
-            # Two mails under one Message-ID: some programs use one for all. The second gets one that tells its content.
-            headers = {**delivery.headers, SAME_ID: hashlib.sha256(delivery.body).hexdigest()[:16]}
-            return await self.keep(replace(delivery, id=ids.time_ordered_id(), headers=headers), adapter, carrier)
-        told = (keep(item, delivery, number, adapter) for number, item in enumerate(items))
-        return [
-            replace(each, kind=kind_of(item), reason=getattr(item, "reason", None))
-            for each, item in zip(answered, told, strict=True)
-        ]
-
-    def _kept(self, delivery: Delivery, adapter: str, items: Sequence[Item]) -> dict[int, tuple[Identity, UUID]]:
-        kept = ((number, keep(item, delivery, number, adapter)) for number, item in enumerate(items))
-        return {number: (item.identity, self._subject(delivery.source, item)) for number, item in kept}
-
-    async def _store(
-        self,
-        delivery: Delivery,
-        adapter: str,
-        carrier: tracing.Carrier,
-        items: Sequence[Item] | Unread,
-        numbered: Mapping[int, tuple[Identity, UUID]],
-    ) -> list[Answered]:
-        accepted = [
-            Accepted(delivery, adapter, carrier.traceparent, number, identity, subject)
-            for number, (identity, subject) in numbered.items()
-        ]
-        if not accepted:
-            return []
-        self._remembered[delivery.id] = (Stored(delivery, adapter, carrier.traceparent, {}), items)
-        self._items += _size(delivery, items)
-        while self._items > REMEMBERED:
-            self._forget(next(iter(self._remembered)))
-        answers = await self.acceptance.accept(accepted)
-        if all(answer != "accepted" for answer in answers):
-            self._forget(delivery.id)
-        return [
-            Answered(a.identity.event_id, a.complaint_id, answer) for a, answer in zip(accepted, answers, strict=True)
-        ]
-
-    def _forget(self, delivery_id: UUID) -> None:
-        remembered = self._remembered.pop(delivery_id, None)
-        if remembered is not None:
-            self._items -= _size(remembered[0].delivery, remembered[1])
-
-    def _subject(self, source: str, item: Submission) -> UUID:
-        """The complaint that an item is about; also of one that is set aside, for people who look for it."""
-        return ids.complaint_id(self._id_key, source, item.identity.record_id)
-
-    def _just_stored(self, new: Sequence[Accepted]) -> None:
-        for accepted in new:
-            remembered = self._remembered.get(accepted.delivery.id)
-            if remembered is not None:
-                remembered[0].pending[accepted.item] = accepted.complaint_id
-        self._arrived.set()
-
-    # --- normalize: take -> decide -> save ---
 
     async def normalize(self) -> None:
         """Normalize what is in the inbox, batch after batch; sleep when it is empty."""
@@ -258,7 +151,7 @@ class Handlers:
 
     async def _take(self, conn: Connection) -> Inputs:
         taken = await store.take_inbox(conn, deliveries=BATCH_ITEMS, items=BATCH_ITEMS)
-        remembered = {i: self._remembered[i] for i in taken if i in self._remembered and self._remembered[i][0].pending}
+        remembered = self._remembered.of(taken)
         loaded = (
             await store.load(conn, self._master_keys, [i for i in taken if i not in remembered])
             if len(remembered) < len(taken)
@@ -289,10 +182,11 @@ class Handlers:
         One that could not be read and now can is unfolded: its items become submissions.
         """
         options = {} if self._sources is None else self._sources.options(stored.delivery.source)
-        items = _read(replace(stored.delivery, options=options), stored.adapter)
+        items = read_items(replace(stored.delivery, options=options), stored.adapter)
         if WHOLE in stored.pending and not isinstance(items, Unread):
-            kept = self._kept(stored.delivery, stored.adapter, items)
-            new = await store.unfold(conn, stored, [(number, *each) for number, each in kept.items()])
+            kept = (keep(item, stored.delivery, number, stored.adapter) for number, item in enumerate(items))
+            places = numbered(self._id_key, stored.delivery.source, kept)
+            new = await store.unfold(conn, stored, [(number, *each) for number, each in places.items()])
             stored.pending.clear()
             stored.pending.update(new)
         return items
@@ -352,7 +246,7 @@ class Handlers:
             outcomes.append((normal.delivery.id, normal.item, outcome, None))
             if normal.place is not None and not item.erased and outcome in ("complaint", "contact", "reply"):
                 placed.append((normal.place, item.subject))
-            if _is_message(item) and item.subject != self._subject(normal.delivery.source, normal.submission):
+            if _is_message(item) and item.subject != subject_of(self._id_key, normal.delivery.source, normal.submission):
                 moved.append((normal.delivery.id, normal.item, item.subject))
             if outcome in ("complaint", "contact"):
                 missing += self._missing_text(normal, item)
@@ -368,8 +262,7 @@ class Handlers:
         if gone := {subject for subject, row in work.rows.items() if row.erased}:
             await sealing.erase(conn, gone)
         for outcome_row in outcomes:
-            self._forget(outcome_row[0])
-
+            self._remembered.forget(outcome_row[0])
 
     def _missing_text(self, normal: Normal, item: Input) -> list[fetching.Wanted]:
         """The text of a contact that its webhook did not carry, where there is somebody to ask."""
@@ -390,19 +283,3 @@ def _is_message(item: Input) -> bool:
 
 def _about(item: Input, subject: UUID) -> Input:
     return item._replace(subject=subject, correlation_id=str(subject))
-
-
-def _read(delivery: Delivery, adapter: str) -> Sequence[Item] | Unread:
-    """The items of a delivery; Unread when its adapter cannot read it, fails on it, or is no longer there."""
-    try:
-        return (ADAPTERS.get(adapter) or INTERNAL[adapter]).read(delivery) or unread(delivery, "it holds nothing")
-    except Unreadable as problem:
-        return unread(delivery, problem.detail)
-    except Exception as defect:
-        log.error("an adapter failed", adapter=adapter, delivery=str(delivery.id), error=type(defect).__name__)
-        return unread(delivery, f"the adapter {adapter} failed on it ({type(defect).__name__})")
-
-
-def _size(delivery: Delivery, items: Sequence[Item] | Unread) -> int:
-    """How much of what may be remembered this takes: a large mail as much as many small items."""
-    return (1 if isinstance(items, Unread) else len(items)) + len(delivery.body) // 8_192

@@ -13,8 +13,8 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from services.intake import signatures
-from services.intake.accept import NotStored
-from services.intake.handlers import SERVICE, Handlers
+from services.intake.accepting import SERVICE, Accepting
+from services.intake.group_commit import NotStored
 from services.intake.signatures import Signed, Unverified
 from services.intake.sources import SourceRecord, Sources, SourcesUnavailable
 from services.intake.submissions import Delivery
@@ -45,18 +45,18 @@ TWIML = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 STORED = b'{"status":"stored"}'
 
 
-def add_routes(app: Api, handlers: Handlers, sources: Sources) -> None:
+def add_routes(app: Api, accepting: Accepting, sources: Sources) -> None:
     """Add the webhook of every source."""
 
     async def post(request: RawRequest) -> Answer:
         source = await _source(request, sources)
-        return await _receive(request, source, handlers)
+        return await _receive(request, source, accepting)
 
     async def get(request: RawRequest) -> Answer:
         source = await _source(request, sources)
         if source.adapter != "twilio" or not request.scope["query_string"]:
             raise Problem(405, "Method not allowed", "This webhook answers POST.", headers={"Allow": "POST"})
-        return await _receive(request, source, handlers)
+        return await _receive(request, source, accepting)
 
     async def head(request: RawRequest) -> Answer:  # Intercom looks whether somebody is there
         await _source(request, sources)
@@ -106,7 +106,7 @@ async def _source(request: RawRequest, sources: Sources) -> SourceRecord:
     return source
 
 
-async def _receive(request: RawRequest, source: SourceRecord, handlers: Handlers) -> Answer:
+async def _receive(request: RawRequest, source: SourceRecord, accepting: Accepting) -> Answer:
     now = utc_now()
     headers = _headers(request)
     query: str = request.scope["query_string"].decode("latin-1")
@@ -135,7 +135,7 @@ async def _receive(request: RawRequest, source: SourceRecord, handlers: Handlers
         options=source.options,
     )
     try:
-        answered = await handlers.keep(delivery, source.adapter, request.carrier)
+        answered = await accepting.keep(delivery, source.adapter, request.carrier)
     except NotStored:
         raise unavailable("The store does not answer; nothing was accepted. Send it again.", RETRY_AFTER_S) from None
     for each in answered:

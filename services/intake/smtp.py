@@ -15,8 +15,8 @@ from typing import Any
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from services.intake.accept import NotStored
-from services.intake.handlers import Handlers
+from services.intake.accepting import Accepting
+from services.intake.group_commit import NotStored
 from services.intake.sources import SourceRecord, Sources, SourcesUnavailable
 from services.intake.submissions import Delivery
 from shared.clock import utc_now
@@ -38,9 +38,9 @@ IDLE_S = 120.0
 class Listener:
     """The SMTP server of one intake process."""
 
-    def __init__(self, settings: SmtpSettings, handlers: Handlers, sources: Sources) -> None:
+    def __init__(self, settings: SmtpSettings, accepting: Accepting, sources: Sources) -> None:
         self._settings = settings
-        self._mailbox = Mailbox(settings, handlers, sources)
+        self._mailbox = Mailbox(settings, accepting, sources)
         self._open: set[Any] = set()
         self.port = 0
 
@@ -113,9 +113,9 @@ class _Protocol(SMTP):
 class Mailbox:
     """What is done with a mail, as aiosmtpd calls it."""
 
-    def __init__(self, settings: SmtpSettings, handlers: Handlers, sources: Sources) -> None:
+    def __init__(self, settings: SmtpSettings, accepting: Accepting, sources: Sources) -> None:
         self._settings = settings
-        self._handlers = handlers
+        self._accepting = accepting
         self._sources = sources
 
     async def handle_RCPT(
@@ -171,7 +171,7 @@ class Mailbox:
                 body=trace.encode("utf-8", "replace") + content, options=source.options,
             )  # fmt: skip
             carrier = tracing.creation(None, "smtp", event_type="", event_id="", complaint_id="")
-            await self._handlers.keep(delivery, source.adapter, carrier)
+            await self._accepting.keep(delivery, source.adapter, carrier)
 
     async def _source(self, address: str) -> SourceRecord | None:
         """The e-mail source that takes mail for an address: by its option `recipients`, else the first without that option."""

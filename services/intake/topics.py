@@ -17,9 +17,9 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from services.intake.accept import NotStored
+from services.intake.accepting import SERVICE, Accepting
 from services.intake.adapters.mapped_item import POSITION
-from services.intake.handlers import SERVICE, Handlers
+from services.intake.group_commit import NotStored
 from services.intake.sources import SourceRecord, Sources
 from services.intake.submissions import Delivery
 from shared.clock import utc_now
@@ -45,9 +45,9 @@ KEPT = ("ce_",)
 class Topics:
     """Reads the topics of all sources that have any; waits while there are none."""
 
-    def __init__(self, settings: KafkaSettings, handlers: Handlers, sources: Sources, progress: Progress) -> None:
+    def __init__(self, settings: KafkaSettings, accepting: Accepting, sources: Sources, progress: Progress) -> None:
         self._settings = settings
-        self._handlers = handlers
+        self._accepting = accepting
         self._sources = sources
         self._progress = progress
 
@@ -129,12 +129,12 @@ class Topics:
 
     async def _keep(self, delivery: Delivery, adapter: str, carrier: tracing.Carrier) -> bool:
         try:
-            answered = await self._handlers.keep(delivery, adapter, carrier)
+            answered = await self._accepting.keep(delivery, adapter, carrier)
             if any(each.answer == "conflict" for each in answered) and "~" not in delivery.headers[POSITION]:
                 # The topic was made anew, and its offsets began again: another content under the position of an earlier one.
                 position = f"{delivery.headers[POSITION]}~{hashlib.sha256(delivery.body).hexdigest()[:16]}"
                 again = replace(delivery, id=ids.time_ordered_id(), headers={**delivery.headers, POSITION: position})
-                await self._handlers.keep(again, adapter, carrier)
+                await self._accepting.keep(again, adapter, carrier)
         except NotStored:
             return False
         return True

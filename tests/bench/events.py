@@ -17,6 +17,7 @@ from services.followup.letters import Letters
 from services.followup.links import Links
 from services.followup.words import Templates
 from services.intake import handlers as intake
+from services.intake.accepting import Accepting
 from services.intake.adapters import ADAPTERS
 from services.intake.store import Accepted
 from services.intake.submissions import Delivery, Rejection
@@ -62,7 +63,7 @@ class Maker:
 
     def __init__(self, id_key: bytes) -> None:
         self.id_key = id_key
-        self.intake = intake.Handlers(None, id_key, None, MASTER_KEYS)  # type: ignore[arg-type]  # only `decide` is used
+        self.intake = intake.Handlers(Accepting(None, id_key, MASTER_KEYS), id_key, None, MASTER_KEYS)  # type: ignore[arg-type]  # only `decide` is used
         self.escalation = escalation.Handlers(Fixed(policy_of("escalation", ESCALATION_POLICY)))
         self.followup = followup.Handlers(Fixed(policy_of("followup", FOLLOWUP_POLICY)), plain_letters())
         self.records = records.Handlers(id_key, CaseKeys(MASTER_KEYS))

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from services.intake import deliveries, sources
+from services.intake.accepting import Accepting
 from services.intake.domain import IntakeState
 from services.intake.handlers import Handlers
 from services.intake.sources import Sources
@@ -35,7 +36,8 @@ class Bed:
     def __init__(self, pool: Pool) -> None:
         self.pool, self.progress = pool, Progress()
         self.sources = Sources(self._load)
-        self.handlers = Handlers(pool, KEY, self.progress, VAULT, self.sources)
+        self.accepting = Accepting(pool, KEY, VAULT)
+        self.handlers = Handlers(self.accepting, KEY, self.progress, VAULT, self.sources)
         state = TypeAdapter(IntakeState)
         self.handlers.saves = Saves(
             service="intake", pool=pool, relay=Relay(service="intake", pool=pool, sender=Nowhere(), progress=self.progress), id_key=KEY,
@@ -76,11 +78,11 @@ async def bed_on(database: str) -> AsyncIterator[Bed]:
     async with pool.acquire() as conn:
         await api_keys.add(conn, record)
     app = make_app("Intake", service="intake", progress=bed.progress)
-    deliveries.add_routes(app, bed.handlers, bed.sources, Authenticator(lambda: api_keys.load(pool), refresh_s=10.0))
+    deliveries.add_routes(app, bed.accepting, bed.sources, Authenticator(lambda: api_keys.load(pool), refresh_s=10.0))
     server = Server(app, "127.0.0.1", 0)
     await server.start()
     bed.url = server.url
-    running = asyncio.create_task(bed.handlers.acceptance.run())
+    running = asyncio.create_task(bed.accepting.commits.run())
     try:
         yield bed
     finally:

@@ -138,7 +138,7 @@ class Fetching(Bed):
     url: str
 
     def fetcher(self) -> Fetcher:
-        return Fetcher(self.pool, self.sources, self.handlers.keep)
+        return Fetcher(self.pool, self.sources, self.accepting.keep)
 
     async def hook(self, adapter: str, *, token: bool = True) -> None:
         await self.add(adapter, adapter, secret_of(adapter), api_url=self.url)
@@ -190,7 +190,7 @@ async def bed(database: str) -> AsyncIterator[Fetching]:
     server = Server(made.api.app, "127.0.0.1", 0)
     await server.start()
     made.url = server.url
-    running = asyncio.create_task(made.handlers.acceptance.run())
+    running = asyncio.create_task(made.accepting.commits.run())
     yield made
     running.cancel()
     await server.stop(1.0)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from services.intake import hooks, signatures, sources
+from services.intake.accepting import Accepting
 from services.intake.adapters import ADAPTERS
 from services.intake.domain import IntakeState
 from services.intake.handlers import Handlers
@@ -91,7 +92,8 @@ class Bed:
                 return await sources.load(conn, VAULT)
 
         self.sources = Sources(load)
-        self.handlers = Handlers(pool, KEY, self.progress, MasterKeys({"test": bytes(32)}), self.sources)
+        self.accepting = Accepting(pool, KEY, MasterKeys({"test": bytes(32)}))
+        self.handlers = Handlers(self.accepting, KEY, self.progress, MasterKeys({"test": bytes(32)}), self.sources)
         state = TypeAdapter(IntakeState)
         self.handlers.saves = Saves(
             service="intake", pool=pool, relay=Relay(service="intake", pool=pool, sender=Nowhere(), progress=self.progress), id_key=KEY,
@@ -99,7 +101,7 @@ class Bed:
             also=self.handlers.settle, dead_letter_check=Limit(3).check,
         )  # fmt: skip
         app = make_app("Intake", service="intake", progress=self.progress)
-        hooks.add_routes(app, self.handlers, self.sources)
+        hooks.add_routes(app, self.accepting, self.sources)
         self.client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=HOST)
 
     async def add(self, name: str, adapter: str, *secrets: str, auth: str | None = None, **options: Any) -> None:
@@ -128,7 +130,7 @@ async def bed(database: str) -> AsyncIterator[Bed]:
     await migrate(database, "intake")
     pool = await make_pool(database, service="intake")
     made = Bed(pool)
-    running = asyncio.create_task(made.handlers.acceptance.run())
+    running = asyncio.create_task(made.accepting.commits.run())
     for adapter in EVENTS:
         await made.add(adapter, adapter, secret_of(adapter))
     yield made

@@ -73,7 +73,7 @@ async def test_a_stopped_import_goes_on_where_it_was(
     monkeypatch.setattr(importing, "ROWS", 10)
     file = tmp_path / "export.csv"
     file.write_text(HEADER + "".join(f'T-{n},,"Words\n{n}",=A{n}\n' for n in range(35)))
-    real = bed.handlers.keep
+    real = bed.accepting.keep
     calls = 0
 
     async def failing(*given: Any) -> Any:
@@ -84,14 +84,14 @@ async def test_a_stopped_import_goes_on_where_it_was(
         return await real(*given)
 
     def importing_stopped() -> Exception:
-        from services.intake.accept import NotStored
+        from services.intake.group_commit import NotStored
 
         return NotStored()
 
-    monkeypatch.setattr(bed.handlers, "keep", failing)
+    monkeypatch.setattr(bed.accepting, "keep", failing)
     assert await amends(bed, file, "--source", "crm") == 1
     assert "Stopped after 20 of 35" in capsys.readouterr().err
-    monkeypatch.setattr(bed.handlers, "keep", real)
+    monkeypatch.setattr(bed.accepting, "keep", real)
     assert await amends(bed, file, "--source", "crm", "--json") == 0
     assert json.loads(capsys.readouterr().out)["counts"] == {"contact": 35}
     told = rows_of(tmp_path / "export.csv.outcomes.csv")

@@ -34,7 +34,7 @@ class Desk:
         from shared.contracts import ids
 
         delivery = Delivery(ids.time_ordered_id(), "shop", datetime.now(UTC), "application/json", {}, orjson.dumps(list(items)))
-        answered = await self.bed.handlers.accept(delivery, "canonical", CARRIER)
+        answered = await self.bed.accepting.accept(delivery, "canonical", CARRIER)
         await self.bed.settle()
         return [str(each.complaint_id) for each in answered]  # type: ignore[union-attr]
 

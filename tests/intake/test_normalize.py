@@ -12,6 +12,7 @@ import orjson
 import pytest
 from pydantic import TypeAdapter
 
+from services.intake.accepting import Accepting
 from services.intake.domain import IntakeState
 from services.intake.handlers import Handlers
 from services.intake.store import REQUEUE
@@ -46,7 +47,8 @@ class Bed:
 
     def __init__(self, pool: Pool, limit: int = 100) -> None:
         self.pool, self.progress = pool, Progress()
-        self.handlers = Handlers(pool, KEY, self.progress, MasterKeys({"test": bytes(32)}))
+        self.accepting = Accepting(pool, KEY, MasterKeys({"test": bytes(32)}))
+        self.handlers = Handlers(self.accepting, KEY, self.progress, MasterKeys({"test": bytes(32)}))
         state = TypeAdapter(IntakeState)
         relay = Relay(service="intake", pool=pool, sender=Nowhere(), progress=self.progress)
         self.handlers.saves = Saves(
@@ -65,7 +67,7 @@ class Bed:
         delivery = Delivery(
             ids.time_ordered_id(), "shop-eu", datetime.now(UTC), "application/json", {}, orjson.dumps(list(items))
         )
-        return await self.handlers.accept(delivery, "canonical", CARRIER)
+        return await self.accepting.accept(delivery, "canonical", CARRIER)
 
     async def outcomes(self) -> dict[str, str | None]:
         async with self.pool.acquire() as conn:
@@ -90,7 +92,7 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 @pytest.fixture
 async def bed(pool: Pool) -> AsyncIterator[Bed]:
     made = Bed(pool)
-    tasks = [asyncio.create_task(made.handlers.acceptance.run())]
+    tasks = [asyncio.create_task(made.accepting.commits.run())]
     yield made
     for task in tasks:
         task.cancel()

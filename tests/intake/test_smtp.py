@@ -31,7 +31,7 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
 
 @contextlib.asynccontextmanager
 async def listening(bed: Bed, **options: Any) -> AsyncIterator[int]:
-    listener = Listener(SmtpSettings(port=0, **options), bed.handlers, bed.sources)
+    listener = Listener(SmtpSettings(port=0, **options), bed.accepting, bed.sources)
     task = asyncio.create_task(listener.run())
     try:
         while not listener.port:
@@ -86,7 +86,7 @@ async def test_mail_for_others_is_not_relayed(bed: Bed) -> None:
 
 
 async def test_without_the_store_the_sender_keeps_the_mail(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.intake.accept.WAIT_S", 0.3)
+    monkeypatch.setattr("services.intake.group_commit.WAIT_S", 0.3)
     async with listening(bed) as port:
         await bed.pool.close()
         with pytest.raises(aiosmtplib.SMTPDataError) as caught:
@@ -98,7 +98,7 @@ async def test_a_defect_of_ours_loses_no_mail_and_tells_nothing(bed: Bed, monkey
     async def broken(*_given: Any) -> Any:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(bed.handlers, "keep", broken)
+    monkeypatch.setattr(bed.accepting, "keep", broken)
     async with listening(bed) as port:
         with pytest.raises(aiosmtplib.SMTPDataError) as caught:
             await send(port, mail())

@@ -27,7 +27,7 @@ class Post:
     async def deliver(self, number: str, **headers: str | None) -> None:
         raw = mail(f"Words of {number}.", Message_ID=f"<{number}@x>", **headers)
         delivery = Delivery(ids.time_ordered_id(), "post", utc_now(), "message/rfc822", {}, raw, options=self.bed.sources.options("post"))
-        await self.bed.handlers.keep(delivery, "email", CARRIER)
+        await self.bed.accepting.keep(delivery, "email", CARRIER)
 
     async def complaints(self) -> list[dict[str, str]]:
         """Each complaint as {message: outcome}, in the order of its first message."""
@@ -100,7 +100,7 @@ async def test_one_mailbox_knows_nothing_of_another(post: Post) -> None:
     await post.bed.add("other", "email")
     await post.deliver("a")
     raw = mail("x", Message_ID="<b@x>", References="<a@x>")
-    await post.bed.handlers.keep(Delivery(ids.time_ordered_id(), "other", utc_now(), "message/rfc822", {}, raw), "email", CARRIER)
+    await post.bed.accepting.keep(Delivery(ids.time_ordered_id(), "other", utc_now(), "message/rfc822", {}, raw), "email", CARRIER)
     assert len(await post.complaints()) == 2
 
 

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from services.intake import topics
-from services.intake.accept import NotStored
+from services.intake.group_commit import NotStored
 from services.intake.topics import GROUP, Topics
 from shared.config import KafkaSettings
 from tests.harness.cluster import Cluster
@@ -40,7 +40,7 @@ class Company:
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
-        made = Topics(self.settings, self.bed.handlers, self.bed.sources, self.bed.progress)
+        made = Topics(self.settings, self.bed.accepting, self.bed.sources, self.bed.progress)
         task = asyncio.create_task(made.run())
         try:
             yield
@@ -95,7 +95,7 @@ async def test_offsets_are_committed_after_the_save_and_what_is_read_again_count
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await company.send(*({"case": n, "words": "It leaks."} for n in range(5)))
-    real, tried = company.bed.handlers.keep, asyncio.Event()
+    real, tried = company.bed.accepting.keep, asyncio.Event()
 
     async def half(*given: Any) -> Any:
         answered = await real(*given)
@@ -104,12 +104,12 @@ async def test_offsets_are_committed_after_the_save_and_what_is_read_again_count
             raise NotStored  # stored, but nobody was told
         return answered
 
-    monkeypatch.setattr(company.bed.handlers, "keep", half)
+    monkeypatch.setattr(company.bed.accepting, "keep", half)
     async with company.reading():
         await asyncio.wait_for(tried.wait(), 60)
         await asyncio.sleep(0.3)
     assert await company.committed() is None
-    monkeypatch.setattr(company.bed.handlers, "keep", real)
+    monkeypatch.setattr(company.bed.accepting, "keep", real)
     async with company.reading():
         deadline = asyncio.get_running_loop().time() + 60
         while await company.committed() != 5:
@@ -126,7 +126,7 @@ async def test_a_topic_that_was_made_anew_loses_nothing(company: Company) -> Non
         await company.until(lambda found: len(found) == 1)
     value = b'{"case": 1, "words": "New."}'
     record = SimpleNamespace(topic=company.topic, partition=0, offset=0, headers=(), value=value)
-    made = Topics(company.settings, company.bed.handlers, company.bed.sources, company.bed.progress)
+    made = Topics(company.settings, company.bed.accepting, company.bed.sources, company.bed.progress)
     source = company.bed.sources.all()[0]
     for _ in range(2):
         assert await made._keep(*carried(record, source))  # type: ignore[arg-type]

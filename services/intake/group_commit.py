@@ -31,7 +31,7 @@ class _Waiting(NamedTuple):
     answer: asyncio.Future[list[Answer]]
 
 
-class Acceptance:
+class GroupCommit:
     """Stores submissions in micro-batches: while one commit runs, what arrives waits for the next.
 
     `stored` is called with what each commit added, so that normalizing can begin at once.
