@@ -21,14 +21,13 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.local.processes import Child
 from deploy.local.readiness import free_port
-from deploy.local.services import own_master_keys
 from shared.contracts.topics import FLOWS, PARTITIONS, TABLES
 from shared.http.keys import mint
 from shared.postgres import api_keys
 from shared.postgres.inputs import Outgoing
 from shared.postgres.migrate import migrate
 from tests.bench.cost import Meter
-from tests.bench.events import SOURCE
+from tests.bench.events import MASTER_KEY, SOURCE
 from tests.harness.cluster import GIVEN_KAFKA, Cluster, embedded, fresh_database, running_cluster
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,10 +71,17 @@ class Bed:
             "AMENDS_KAFKA_BOOTSTRAP": self.cluster.kafka_bootstrap,
             "AMENDS_KAFKA_TOPIC_PREFIX": self.prefix,
             "AMENDS_ID_KEY": self.id_key.hex(),
-            "AMENDS_MASTER_KEY_FILE": str(own_master_keys(self.folder)),
+            "AMENDS_MASTER_KEY_FILE": str(self.master_key_file),
             "AMENDS_LOG_LEVEL": "warning",
             "PYTHONUNBUFFERED": "1",
         }
+
+    @property
+    def master_key_file(self) -> Path:
+        """The key that the benchmark seals with too: the services must be able to open what it puts into their tables."""
+        file = self.folder / "master-keys"
+        file.write_text(f"bench {MASTER_KEY.hex()}\n", encoding="utf-8")
+        return file
 
     async def connect(self, service: str) -> Any:
         return await asyncpg.connect(self.dsn, server_settings={"search_path": service})

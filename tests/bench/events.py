@@ -37,7 +37,8 @@ from shared.vault import MasterKeys
 from tests.bench.samples import Samples
 
 SOURCE = "bench"
-MASTER_KEYS = MasterKeys({"bench": bytes(range(32))})
+MASTER_KEY = bytes(range(32))
+MASTER_KEYS = MasterKeys({"bench": MASTER_KEY})
 CONTENT_TYPE = "application/json"
 WAY = ("intake", "escalation", "followup", "records")
 

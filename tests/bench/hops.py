@@ -7,12 +7,12 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from services.intake import store
-from shared.contracts.topics import topics_read_by
+from shared.contracts.topics import TOPIC_OF, topics_read_by
 from tests.bench.bed import Bed, bed, tell
 from tests.bench.cost import Machine, resident_mb
 from tests.bench.events import MASTER_KEYS, WAY, Maker
@@ -26,7 +26,17 @@ PASSTHROUGH_S = 120.0
 HANDLED = "amends_events_handled_total"
 SENT = "amends_relay_events_sent_total"
 SUBMISSIONS = "amends_submissions_total"
+ALL_SENT = "select not exists (select from outbox)"
 Seed = Callable[[Bed, str], Awaitable[None]]
+
+
+class Reading(NamedTuple):
+    """How far a service is at a time (seconds of `perf_counter`), and the CPU seconds of every process since it began."""
+
+    at: float
+    handled: float
+    sent: float
+    cpu: dict[str, float]
 
 
 async def limit(cluster: Cluster, folder: Path, *, events: int, rounds: int = 3) -> dict[str, Any]:
@@ -84,11 +94,11 @@ async def hop(
         await conn.execute("checkpoint")
         await conn.close()
         for number in range(rounds):
-            expected, emitted = await preload(made, service, events, Samples(f"hop-{number}"))
+            expected = await preload(made, service, events, Samples(f"hop-{number}"))
             tell(f"hop: {service}, {expected} events" + (f", round {number + 1} of {rounds}" if rounds > 1 else ""))
             machine = Machine()
             made.start(service, wrapper=wrapper)
-            result = await _follow(made, service, expected, emitted)
+            result = await _follow(made, service, expected)
             result["machine"] = machine.read(result.pop("cpu_s"))
             result["rss_mb"] = round(resident_mb(made.children[service].pid), 1)
             await made.stop()
@@ -97,28 +107,28 @@ async def hop(
     return {**results[len(results) // 2], "rounds": [round(each["events_s"]) for each in results]}
 
 
-async def preload(made: Bed, service: str, events: int, samples: Samples) -> tuple[int, int]:
-    """Put about `events` inputs before a service. Returns how many they are and how many events will follow from them."""
+async def preload(made: Bed, service: str, events: int, samples: Samples) -> int:
+    """Put about `events` inputs before a service. Returns how many they are."""
     maker = Maker(made.id_key)
-    topics = topics_read_by(service)
+    before = WAY[: WAY.index(service)]
+    topics = [TOPIC_OF[each] for each in before if TOPIC_OF[each] in topics_read_by(service)]
     complaints = events // max(1, len(topics))
     tell(f"hop: {service}, making {complaints} complaints")
     if service == "intake":
         await _fill_inbox(made, maker, samples, complaints)
-        return complaints, complaints
-    expected = emitted = 0
+        return complaints
+    expected = 0
     waiting = []
     for first in range(0, complaints, CHUNK):
         count = min(CHUNK, complaints - first)
-        new = maker.make(samples, first, count, last=WAY[WAY.index(service) - 1])
+        new = maker.make(samples, first, count, last=before[-1])
         written = {"complaints": new.complaints, "escalations": new.escalations, "followups": new.followups}
         inputs = [event for topic in topics for event in written[topic]]
         expected += len(inputs)
-        emitted += 0 if service == "records" else count  # one event follows from each complaint
         waiting.append(inputs)
     for inputs in waiting:
         await made.send(inputs)
-    return expected, emitted
+    return expected
 
 
 async def _fill_inbox(made: Bed, maker: Maker, samples: Samples, count: int) -> None:
@@ -137,44 +147,49 @@ async def _fill_inbox(made: Bed, maker: Maker, samples: Samples, count: int) -> 
     await conn.close()
 
 
-async def _follow(made: Bed, service: str, expected: int, emitted: int) -> dict[str, Any]:
+async def _follow(made: Bed, service: str, expected: int) -> dict[str, Any]:
     """Watch a service work off `expected` inputs; the rate between the first and the last reading in between."""
     meter = made.meter()
-    readings: list[tuple[float, float, dict[str, float]]] = []
+    readings: list[Reading] = []
     moved = time.monotonic()
-    done = 0.0
-    while done < expected:
-        await asyncio.sleep(EVERY_S)
-        handled, sent, submissions = await asyncio.to_thread(made.counter, service, HANDLED, SENT, SUBMISSIONS)
-        if service == "intake":
-            handled = submissions
-        # Worked off is what is saved and, where something follows from it, sent.
-        now = min(handled, sent * expected / emitted) if emitted else handled
-        if now > done or not readings:
-            moved = time.monotonic()
-        done = now
-        readings.append((time.perf_counter(), done, meter.read()))
-        made.check(service)
-        if time.monotonic() - moved > STALLED_S:
-            raise RuntimeError(
-                f"{service} stands still at {done:.0f} of {expected}; its log: {made.children[service].log}"
-            )
-    return {**_between(readings, expected, service), "cpu_s": sum(readings[-1][2].values())}
+    conn = await made.connect(service)
+    try:
+        while not (readings and readings[-1].handled >= expected and await conn.fetchval(ALL_SENT)):
+            await asyncio.sleep(EVERY_S)
+            handled, sent, submissions = await asyncio.to_thread(made.counter, service, HANDLED, SENT, SUBMISSIONS)
+            if service == "intake":
+                handled = submissions
+            if not readings or handled + sent > readings[-1].handled + readings[-1].sent:
+                moved = time.monotonic()
+            readings.append(Reading(time.perf_counter(), handled, sent, meter.read()))
+            made.check(service)
+            if time.monotonic() - moved > STALLED_S:
+                raise RuntimeError(
+                    f"{service} stands still at {handled:.0f} of {expected}; its log: {made.children[service].log}"
+                )
+    finally:
+        await conn.close()
+    return {**_between(readings, expected, service), "cpu_s": sum(readings[-1].cpu.values())}
 
 
-def _between(readings: Sequence[tuple[float, float, dict[str, float]]], expected: int, service: str) -> dict[str, Any]:
-    started = next(number for number, reading in enumerate(readings) if reading[1] > 0)
-    # The last reading stands some time after the end: without it, unless there are too few.
-    ended = len(readings) - 2 if len(readings) - started > 8 else len(readings) - 1
-    (t0, n0, cpu0), (t1, n1, cpu1) = readings[started], readings[ended]
-    if n1 <= n0:
+def _between(readings: Sequence[Reading], expected: int, service: str) -> dict[str, Any]:
+    # Worked off is what is saved and, where something follows from it, sent.
+    per_sent = expected / readings[-1].sent if readings[-1].sent else 0.0
+    done = [min(each.handled, each.sent * per_sent) if per_sent else each.handled for each in readings]
+    started = next(number for number, count in enumerate(done) if count > 0)
+    ended = next(number for number, count in enumerate(done) if count >= expected)
+    # That reading stands some time after the end: the one before it, unless there are too few.
+    ended -= ended - started > 8
+    first, last, count = readings[started], readings[ended], done[ended] - done[started]
+    if count <= 0:
         raise RuntimeError(f"{service} worked off {expected} events between two readings: take more")
-    seconds, count = t1 - t0, n1 - n0
-    cpu = {name: (cpu1[name] - cpu0[name]) / count * 1e6 for name in cpu1}
+    seconds = last.at - first.at
+    cpu = {name: (last.cpu[name] - first.cpu[name]) / count * 1e6 for name in last.cpu}
     return {
         "events_s": round(count / seconds, 1),
         "cpu_us": round(cpu.pop(service), 1),
         **{f"{name}_cpu_us": round(value, 1) for name, value in cpu.items()},
-        "busy": round((cpu1[service] - cpu0[service]) / seconds, 2),
+        "busy": round((last.cpu[service] - first.cpu[service]) / seconds, 2),
         "events": expected,
+        "emitted": round(readings[-1].sent),
     }

@@ -64,7 +64,7 @@ async def hooks(cluster: Cluster, folder: Path, *, seconds: float) -> dict[str, 
     async with bed(cluster, folder) as made:
         conn = await made.connect("intake")
         await sources.add(conn, SOURCE, "zendesk", "zendesk", {})
-        keys = read_master_keys(Path(made.environment["AMENDS_MASTER_KEY_FILE"]))
+        keys = read_master_keys(made.master_key_file)
         await sources.add_secret(conn, keys, SOURCE, "signing", SECRET)
         await conn.close()
         made.start("intake")
