@@ -44,6 +44,10 @@ def read_case(text: str) -> Case:
         raise CaseRefused("the file is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise CaseRefused(f"not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
+    except CaseRefused:
+        raise
+    except ValueError:
+        raise CaseRefused("it holds a number of too many digits") from None
     whole = _object(given, "the file", required=("calendar", "clock", "now"), optional=("pauses",))
     calendar = read_calendar(whole["calendar"], "calendar")
     clock = _object(whole["clock"], "clock", required=("start", "target"), optional=("pausable",))
@@ -156,7 +160,7 @@ def _object(given: Any, where: str, *, required: Iterable[str] = (), optional: I
         if name not in known:
             near = get_close_matches(name, known, 1)
             hint = f"; did you mean '{near[0]}'?" if near else f"; it can hold {', '.join(known)}"
-            raise CaseRefused(f"{where} has an unknown field '{name[:40]}'{hint}")
+            raise CaseRefused(f"{where} has an unknown field {name[:40]!r}{hint}")
     for name in required:
         if name not in given:
             raise CaseRefused(f"{where} lacks '{name}'")
@@ -174,7 +178,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise CaseRefused(f"'{twice[:40]}' is written twice in one object")
+        raise CaseRefused(f"{twice[:40]!r} is written twice in one object")
     return found
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from shared.calendar.calendar import Calendar, Day, merged
+from shared.calendar.calendar import Calendar, Day, merged, ordinal_of
 from shared.calendar.durations import Duration
 from shared.calendar.zones import first_shown, to_instant, to_seconds
 
@@ -158,10 +158,16 @@ def _end_of_day(calendar: Calendar, start: int, amount: int, joined: Pauses) -> 
     if zero is None:
         return None
     held_from = joined[-1][0] if joined and joined[-1][1] == FOREVER else FOREVER
-    for day in calendar.days_from(zero.ordinal + 1):
-        if day.closes_at <= start or (joined and paused_away(day, start, joined)):
-            if day.frames[0][0] >= held_from:
+    days = calendar.days_from(zero.ordinal + 1)
+    while (day := next(days, None)) is not None:
+        if day.closes_at <= start:
+            continue
+        if joined and paused_away(day, start, joined):
+            pause = pause_at(joined, day.closes_at - 1)
+            if pause is None or pause[1] == FOREVER:
                 return None  # no later day can count
+            # Whatever opens later and closes within this pause is paused away, too: a frame ends within two days.
+            days = calendar.days_from(max(day.ordinal + 1, ordinal_of(pause[1], calendar) - 3))
             continue
         amount -= 1
         if amount == 0:

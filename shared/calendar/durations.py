@@ -56,7 +56,7 @@ def read(text: str) -> Duration:
     found = _TEXT.fullmatch(text)
     if found is None:
         raise DurationRefused(
-            f"'{text[:40]}' is not a duration; write a whole number and m, h, d, bm, bh or bd, such as 30m, 4h, 10d or 3bd"
+            f"{text[:40]!r} is not a duration; write a whole number and m, h, d, bm, bh or bd, such as 30m, 4h, 10d or 3bd"
         )
     duration = Duration(int(found[1]), _UNITS[found[2]])
     if duration.length_s > _LONGEST_S:
@@ -70,7 +70,7 @@ def parse(text: str) -> Duration:
     found = _TEXT.fullmatch(text)
     if found is None:
         raise DurationRefused(
-            f"'{text[:40]}' is not a duration; write a whole number and h, m or d, such as 4h, 30m or 10d"
+            f"{text[:40]!r} is not a duration; write a whole number and h, m or d, such as 4h, 30m or 10d"
         )
     duration = read(text)
     if duration.business:

@@ -101,7 +101,7 @@ def _checked(country: str, known: Mapping[str, list[str]]) -> tuple[str, str | N
     found = _CODE.fullmatch(country)
     if found is None:
         raise HolidaysRefused(
-            f"'{country[:40]}' is no country; write its two letters, or with a region, such as GB-ENG"
+            f"{country[:40]!r} is no country; write its two letters, or with a region, such as GB-ENG"
         )
     code, region = found[1], found[2]
     if code not in known:

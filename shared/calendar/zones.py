@@ -16,7 +16,7 @@ def zone_info(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"'{name[:60]}' is not a time zone; use an IANA name such as Europe/London") from error
+        raise ValueError(f"{name[:60]!r} is not a time zone; use an IANA name such as Europe/London") from error
 
 
 def first_shown(wall: datetime, zone: ZoneInfo) -> datetime:

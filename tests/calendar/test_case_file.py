@@ -63,6 +63,7 @@ def test_it_prints_the_contract(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("calender", {}, "unknown field 'calender'; did you mean 'calendar'?"),
         ("calendar.zone", "Europe/Londn", "'Europe/Londn' is not a time zone"),
         ("calendar.zone", "../../etc/passwd", "is not a time zone"),
+        ("calendar.zone", "UTC\n", "'UTC\\n' is not a time zone"),
         ("calendar.zone", 3, "calendar.zone must be an IANA name"),
         ("calendar.weekly", {"monday": []}, "unknown field 'monday'; did you mean 'mon'?"),
         ("calendar.weekly", {"mon": ["09:00", "17:00"]}, "calendar.weekly.mon[0] must be two times"),
@@ -78,6 +79,7 @@ def test_it_prints_the_contract(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("clock.target", "-3h", "is not a duration"),
         ("clock.target", "1.5h", "is not a duration"),
         ("clock.target", "999999d", "longer than 1000 years"),
+        ("clock.target", "3bd\n", "'3bd\\n' is not a duration"),
         ("clock.target", 8, "clock.target must be a duration"),
         ("clock.start", "2026-02-02T09:00:00", "has no offset"),
         ("clock.start", "2026-02-30T09:00:00Z", "must be an ISO 8601 instant"),
@@ -108,6 +110,7 @@ def test_a_mistake_is_told_in_one_sentence(
         (b"[" * 100_000, "nested too deeply"),
         (b'{"now": 1, "now": 2}', "'now' is written twice"),
         (b"3", "the file must be an object"),
+        (b"1" * 5_000, "a number of too many digits"),
     ],
 )
 def test_a_file_that_is_no_case(text: bytes, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

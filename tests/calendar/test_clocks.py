@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.calendar import clock
-from shared.calendar.calendar import WEEKDAYS, Calendar, merged
+from shared.calendar.calendar import WEEKDAYS, Calendar, TooFar, merged
 from shared.calendar.case_file import read_calendar, read_case
 from shared.calendar.clock import FOREVER
 from shared.calendar.durations import Duration
@@ -194,6 +194,16 @@ def test_centuries_ahead_and_behind() -> None:
     assert iso(clock.due_at(calendar, to_seconds(datetime(1905, 3, 1, 12, tzinfo=UTC)), Duration(8, "bh"), [])) == (
         "1905-03-02T11:30:00Z"
     )
+
+
+def test_a_pause_of_centuries_is_stepped_over() -> None:
+    """Not a day of it is looked at, or this would take minutes; what other systems write for "for ever" is refused."""
+    calendar = read_calendar({"zone": "UTC", "weekly": {day: [["09:00", "17:00"]] for day in WEEKDAYS}}, "calendar")
+    start, end = (to_seconds(datetime(year, 3, 2, 9, tzinfo=UTC)) for year in (2026, 9000))
+    found = clock.due_at(calendar, start, Duration(2, "bd"), [(start + 86_400, end)])
+    assert iso(found) == "9000-03-03T17:00:00Z", "2 March counts: its business time is not paused"
+    with pytest.raises(TooFar):
+        clock.due_at(calendar, start, Duration(2, "bd"), [(start, to_seconds(datetime(9999, 12, 31, tzinfo=UTC)))])
 
 
 @pytest.mark.parametrize("weekly", [{}, {"mon": []}])
