@@ -28,7 +28,10 @@ def routes(handlers: Handlers, recompute: Recompute, pool: Pool, keys: Authentic
 
     @router.post("/v1/complaints/{complaint_id}/resolve", summary="Say that a complaint is resolved, and how")
     async def resolve(request: Request, complaint_id: UUID, command: Resolve) -> Response:
-        """Idempotent by the header Idempotency-Key. Follow-up plans its check-ins from this."""
+        """Idempotent by the header Idempotency-Key. Follow-up plans its check-ins from this.
+
+        Without an offer the reason for that is recorded: `reason`, or what `resolution` says.
+        """
         return await run_command(request, keys, SCOPE, handlers.saves, complaint_id, command, _answer)
 
     @router.post("/v1/complaints/{complaint_id}/close", summary="Close a complaint")

@@ -29,6 +29,7 @@ def resolve(
     complaint_id: ComplaintId,
     resolution: Annotated[str, typer.Option(help="How it was resolved.", show_default=False)],
     remedy: Annotated[str | None, typer.Option(help="What the customer got.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why nothing was offered. Default: the resolution says it.")] = None,
     once: Once = None,
     url: Url = None,
     key: Key = None,
@@ -38,7 +39,7 @@ def resolve(
     _do(
         "resolve",
         complaint_id,
-        {"resolution": resolution, "remedy": remedy},
+        {"resolution": resolution, "remedy": remedy, "reason": reason},
         once,
         Client("escalation", url, key),
         as_json,
@@ -48,7 +49,7 @@ def resolve(
 @app.command(epilog="Example: amends close 5a6f2c9e-0d3b-4f6e-9a51-2f1c8e7d6b40")
 def close(
     complaint_id: ComplaintId,
-    reason: Annotated[str | None, typer.Option(help="Needed when it is not resolved.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; needed when it is not resolved.")] = None,
     once: Once = None,
     url: Url = None,
     key: Key = None,

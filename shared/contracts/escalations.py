@@ -87,7 +87,10 @@ class DecisionMade(EventData):
 
 
 class StatusChanged(EventData):
-    """A new status: escalation alone writes it. `by` is a person's key, `contact-centre:<source>` or `customer`."""
+    """A new status: escalation alone writes it. `by` is a person's key, `contact-centre:<source>` or `customer`.
+
+    `reason`: why; where a complaint ends without an offer, there is always one.
+    """
 
     TYPE: ClassVar[str] = "amends.escalation.status_changed.v1"
     status: Status

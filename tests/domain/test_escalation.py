@@ -116,6 +116,30 @@ def test_resolve_then_close_then_the_customer_writes_again() -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (Resolve(resolution="It works as it should"), "It works as it should"),
+        (Resolve(resolution="It works as it should", reason="no fault found"), "no fault found"),
+        (Resolve(resolution="Sent a new kettle", remedy="replacement"), None),
+        (Close(reason="sent to us by mistake"), "sent to us by mistake"),
+    ],
+)
+def test_what_ends_without_an_offer_has_a_reason_recorded(command: Resolve | Close, reason: str | None) -> None:
+    state, _ = fold(ComplaintReceived(contact=contact()))
+    done = on_command(state, command, START + HOUR, BOOK)
+    assert isinstance(done, Decision)
+    assert isinstance(done.events[0], StatusChanged)
+    assert done.events[0].reason == reason
+
+
+@pytest.mark.parametrize("word", ["resolved", "closed"])
+def test_an_end_that_the_contact_centre_reports_says_who_reported_it(word: str) -> None:
+    _, events = fold(ComplaintReceived(contact=contact()), status(word))
+    changed = next(event for event in events if isinstance(event, StatusChanged))
+    assert changed.reason == "reported by shop-eu"
+
+
+@pytest.mark.parametrize(
     ("state", "command", "status_code", "word"),
     [
         (None, Resolve(resolution="x"), 404, "no complaint"),

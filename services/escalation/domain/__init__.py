@@ -98,7 +98,7 @@ def on_command(state: S | None, command: Command, now: datetime, book: Book) -> 
                 return raised
             return _decision(state, (replace(state, tiers=raised[0]), raised[1]))
         case Resolve() | Close() | Wait() | Reopen():
-            changed = status.command(state.facts, command, now)
+            changed = status.command(state.facts, command, now, offered=bool(state.remedies.offers))
             return changed if isinstance(changed, Refused) else _decision(state, _changed(state, changed, now, book))
 
 

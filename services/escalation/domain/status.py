@@ -30,12 +30,16 @@ class Reports:
 
 
 class Resolve(BaseModel):
-    """A person says that the complaint is resolved, and how."""
+    """A person says that the complaint is resolved, and how.
+
+    `remedy`: what the customer got. `reason`: why nothing was offered; where it is not given, `resolution` has to say it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     resolution: Reason
     remedy: Short | None = None
+    reason: Reason | None = None
     by: Short = ""
 
 
@@ -85,22 +89,32 @@ def report(facts: ComplaintFacts, reports: Reports, data: StatusReported) -> tup
     if data.status == facts.status or answered:
         return reports, None
     by = f"contact-centre:{data.source.instance}"
-    return reports, change(facts, data.status, data.occurred_at, by=by, reason=data.reason)
+    ended = data.status in ("resolved", "closed")  # nobody is there to be asked why: that it was reported is the reason
+    reason = data.reason or (f"reported by {data.source.instance}" if ended else None)
+    return reports, change(facts, data.status, data.occurred_at, by=by, reason=reason)
 
 
-def command(facts: ComplaintFacts, given: Resolve | Close | Wait | Reopen, now: datetime) -> StatusChanged | Refused:
-    """What a person's command changes, or why it cannot be done."""
+def command(
+    facts: ComplaintFacts, given: Resolve | Close | Wait | Reopen, now: datetime, *, offered: bool = False
+) -> StatusChanged | Refused:
+    """What a person's command changes, or why it cannot be done. `offered`: the customer was offered a remedy.
+
+    Nothing ends without an offer and without a reason: a complaint that is resolved has one recorded when it is closed.
+    """
     status = facts.status
     match given:
         case Resolve():
             if status in ("resolved", "closed"):
                 return Refused(409, "Already resolved", f"The complaint is {status}; only an open one can be resolved.")
-            return change(facts, "resolved", now, by=given.by, resolution=given.resolution, remedy=given.remedy)
+            reason = given.reason or (None if offered or given.remedy else given.resolution)
+            return change(
+                facts, "resolved", now, by=given.by, resolution=given.resolution, remedy=given.remedy, reason=reason
+            )
         case Close():
             if status == "closed":
                 return Refused(409, "Already closed", "The complaint is closed.")
             if status != "resolved" and not given.reason:
-                detail = f"The complaint is {status}: closing it without a resolution needs a `reason`."
+                detail = f"The complaint is {status}: closing it without a resolution needs a `reason`; send one."
                 return Refused(409, "Not resolved", detail)
             return change(facts, "closed", now, by=given.by, reason=given.reason)
         case Wait():
