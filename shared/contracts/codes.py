@@ -28,6 +28,8 @@ EVENT_CODES: dict[str, int] = {
     "amends.escalation.alarm_raised.v1": 47,
     "amends.complaint.merged.v1": 20,
     "amends.complaint.merge_undone.v1": 21,
+    "amends.complaint.repeat_suspected.v1": 22,
+    "amends.complaint.repeat_dismissed.v1": 23,
     "amends.followup.promise_proposed.v1": 80,
     "amends.followup.promise_made.v1": 81,
     "amends.followup.promise_due_soon.v1": 82,

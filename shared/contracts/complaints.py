@@ -220,11 +220,20 @@ class Contact(Part):
     raw: Raw
 
 
+class EarlierComplaint(Part):
+    """Another complaint of the same customer: the same address or number, or the same person of the same source."""
+
+    complaint_id: UUID
+    category: Category = "other"
+    opened_at: AwareDatetime
+
+
 class ComplaintReceived(EventData):
-    """A new complaint: the first contact about a record."""
+    """A new complaint: the first contact about a record. `history`: what the customer complained of before, the newest first."""
 
     TYPE: ClassVar[str] = "amends.complaint.received.v1"
     contact: Contact
+    history: Annotated[tuple[EarlierComplaint, ...], Field(max_length=20)] = ()
 
 
 class ContactAdded(EventData):
@@ -289,5 +298,29 @@ class MergeUndone(EventData):
 
     TYPE: ClassVar[str] = "amends.complaint.merge_undone.v1"
     into: UUID
+    by: Short
+    reason: Annotated[str, StringConstraints(max_length=2000)] | None = None
+
+
+class RepeatSuspected(EventData):
+    """This complaint may be the same as `of`, a live one of the same customer. A proposal: a person merges the two or dismisses it.
+
+    `matched` is how the customer was known again; `similarity` the share of words that what is wrong has in common (0 to 1), none
+    where one of the two says nothing.
+    """
+
+    TYPE: ClassVar[str] = "amends.complaint.repeat_suspected.v1"
+    of: UUID
+    opened_at: AwareDatetime
+    matched: Annotated[tuple[Short, ...], Field(max_length=10)]
+    same_category: bool
+    similarity: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class RepeatDismissed(EventData):
+    """Somebody looked: this complaint and `of` are two."""
+
+    TYPE: ClassVar[str] = "amends.complaint.repeat_dismissed.v1"
+    of: UUID
     by: Short
     reason: Annotated[str, StringConstraints(max_length=2000)] | None = None

@@ -47,6 +47,8 @@ FLOWS: tuple[Flow, ...] = (
             complaints.SubmissionRejected,
             complaints.ComplaintMerged,
             complaints.MergeUndone,
+            complaints.RepeatSuspected,
+            complaints.RepeatDismissed,
             privacy.IntakeErasureConfirmed,
         ),
     ),
