@@ -260,7 +260,7 @@ _TELLERS: dict[str, Callable[[Data], Told]] = {
     "amends.complaint.status_reported.v1": _status_reported,
     "amends.complaint.merged.v1": lambda data: Told("merged", f"into {data['into']} by {data['by']}"),
     "amends.complaint.merge_undone.v1": lambda data: Told("merge undone", f"was {data['into']}; by {data['by']}"),
-    "amends.complaint.repeat_suspected.v1": lambda data: Told("repeat suspected", f"of {data['of']}, known by {' and '.join(data['matched'])}"),
+    "amends.complaint.repeat_suspected.v1": lambda data: Told("repeat suspected", f"of {data['of']}, by {', '.join(data['matched'])}"),
     "amends.complaint.repeat_dismissed.v1": lambda data: Told("no repeat", f"of {data['of']}, says {data['by']}"),
     "amends.submission.set_aside.v1": _set_aside,
     "amends.submission.rejected.v1": _rejected,
