@@ -94,16 +94,19 @@ class Base:
             service=self.service, pool=self.pool, saves=saves, progress=self.progress, routes=out, settings=settings
         )
 
-    def policies(self, package: str, file: str) -> Replica:
-        """What is in force of this service's policy; `file` in the folder `policy` of `package` is its default.
+    def policies(self, package: str, *names: str, waits: bool = False) -> Replica:
+        """What is in force of this service's policy, and of other documents that come with it; `names` in the folder
+        `policy` of `package` are the defaults, the policy first.
 
-        Its `run` is one of the service's loops.
+        Its `run` is one of the service's loops. `waits`: see Replica.
         """
-        from shared.policy.distribution.replica import Replica  # it loads the language's front end
+        from shared.policy.distribution.packaged import packaged  # it loads the language's front end
+        from shared.policy.distribution.replica import Replica
 
-        text = (files(package) / "policy" / file).read_text(encoding="utf-8")
+        folder = files(package) / "policy"
+        found = [packaged((folder / name).read_text(encoding="utf-8"), origin=name, folder=folder) for name in names]
         return Replica(
-            service=self.service, packaged=text, origin=file, kafka=self.kafka, pool=self.pool, progress=self.progress
+            service=self.service, packaged=found, kafka=self.kafka, pool=self.pool, progress=self.progress, waits=waits
         )
 
     def consumer(self, handle: BatchHandler) -> Consumer:

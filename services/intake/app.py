@@ -10,7 +10,7 @@ from services.intake.accepting import SERVICE, Accepting
 from services.intake.domain import IntakeState
 from services.intake.fetching import Fetcher
 from services.intake.handlers import Handlers
-from services.intake.reading import default_reader
+from services.intake.reading import POLICY, RULES
 from services.intake.smtp import Listener
 from services.intake.sources import SourceRecord, Sources
 from services.intake.store import REQUEUE, submission_counts
@@ -26,7 +26,7 @@ from shared.runtime import Base, Parts, run
 def build(base: Base) -> Parts:
     """Wire the parts together; nothing connects yet."""
     keys = base.settings.master_keys()
-    default_reader()  # built now, not while the first contact waits
+    policies = base.policies("services.intake", POLICY, RULES, waits=True)
 
     async def load() -> Sequence[SourceRecord]:
         async with connection(base.pool) as conn:
@@ -34,7 +34,7 @@ def build(base: Base) -> Parts:
 
     known = Sources(load)
     accepting = Accepting(base.pool, base.settings.id_key_bytes(), keys)
-    handlers = Handlers(accepting, base.settings.id_key_bytes(), base.progress, keys, known)
+    handlers = Handlers(accepting, base.settings.id_key_bytes(), base.progress, keys, known, policies=policies)
     handlers.saves = base.saves(IntakeState, handlers.decide, handlers.settle, ("submission",))
     fetcher = Fetcher(base.pool, known, accepting.keep)
     app = make_app("Amends intake", service=SERVICE, progress=base.progress)
@@ -55,6 +55,7 @@ def build(base: Base) -> Parts:
         loops={
             "accept": accepting.commits.run,
             "normalize": handlers.normalize,
+            "policies": policies.run,
             "fetch": fetcher.run,
             LOOP: topics.run,
             "smtp": mail.run,

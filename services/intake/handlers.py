@@ -12,10 +12,11 @@ from uuid import UUID
 
 import structlog
 
-from services.intake import domain, fetching, merges, reading, sealing, store, threads
+from services.intake import domain, fetching, merges, sealing, store, threads
 from services.intake.accepting import SERVICE, Accepting, numbered, read_items, subject_of
 from services.intake.adapters.fetched import asked_for
 from services.intake.domain import OUTCOMES, IntakeState
+from services.intake.reading import Reader
 from services.intake.sources import Sources
 from services.intake.store import Stored
 from services.intake.submissions import (
@@ -35,6 +36,7 @@ from shared.contracts import ids
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
 from shared.errors import TooManyDeadLetters
+from shared.policy.distribution.line import Policies
 from shared.postgres.dead_letters import refuse, save_batch
 from shared.postgres.fold import Parked, from_record
 from shared.postgres.inputs import Input, Inputs, Work
@@ -42,6 +44,7 @@ from shared.postgres.pool import Connection
 from shared.postgres.saves import Saves
 from shared.telemetry import metrics, tracing
 from shared.telemetry.health import Progress
+from shared.text.reading.rules import Rules
 from shared.vault import KeyStore
 
 log = structlog.get_logger(__name__)
@@ -51,6 +54,7 @@ IDLE_S = 1.0
 # A save of one submission costs almost as much as a save of fifty: what comes within this time shares one.
 GATHER_S = 0.02
 HALT_RETRY_S = 15.0
+KNOWN_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,10 @@ class Handlers:
     """What intake does with what was accepted. `saves` is set by app.py: it needs `decide` of this object."""
 
     def __init__(
-        self, accepting: Accepting, id_key: bytes, progress: Progress, master_keys: KeyStore, sources: Sources | None = None
-    ) -> None:
+        self, accepting: Accepting, id_key: bytes, progress: Progress, master_keys: KeyStore, sources: Sources | None = None,
+        *, policies: Policies,
+    ) -> None:  # fmt: skip
+        self._policies = policies
         self._id_key = id_key
         self._master_keys = master_keys
         self._sources = sources
@@ -85,6 +91,7 @@ class Handlers:
         """Normalize what is in the inbox, batch after batch; sleep when it is empty."""
         while True:
             self._arrived.clear()
+            await self._know_policies()
             try:
                 done = await self._normalize_once()
             except TooManyDeadLetters as error:
@@ -101,6 +108,16 @@ class Handlers:
                         await self._arrived.wait()
             if done < BATCH_ITEMS:
                 await asyncio.sleep(GATHER_S)
+
+    async def _know_policies(self) -> None:
+        """Wait for what is in force to be known; accepting goes on meanwhile, and so does the process."""
+        known = False
+        while not known:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(KNOWN_S):
+                    await self._policies.caught_up()
+                    known = True
+            self._progress.beat("normalize")
 
     async def _normalize_once(self) -> int:
         """How many submissions were settled."""
@@ -227,8 +244,13 @@ class Handlers:
         if item.erased:
             return domain.after_erasure(submission, normal.delivery, normal.item)
         if isinstance(submission, ContactSubmission):
-            submission = ContactSubmission(submission.identity, reading.read(submission.contact))
+            submission = ContactSubmission(submission.identity, self._reader(normal.delivery, now).read(submission.contact))
         return domain.decide(state, submission, normal.delivery, normal.item, now)
+
+    def _reader(self, delivery: Delivery, now: datetime) -> Reader:
+        """What is read, and how severe it is, goes by what was in force when the delivery came."""
+        at = delivery.received_at
+        return Reader(self._policies.other(Rules, at, now), self._policies.in_force(at, now))
 
     async def settle(self, conn: Connection, work: Work[Any]) -> None:
         """In the transaction of the save: what became of each submission."""

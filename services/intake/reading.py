@@ -15,6 +15,7 @@ from typing import Any, get_args
 from services.intake.issues import Issue, find_impact, find_issues
 from shared.contracts import complaints as contracts
 from shared.contracts.complaints import Category, Contact, Heat, Reading, SupportNeed, Threat, Wanted
+from shared.policy.complaint import citation
 from shared.policy.document import load_policy
 from shared.policy.evaluate import Policy
 from shared.text.language import UNDETERMINED, Detected, detect
@@ -171,6 +172,9 @@ class Reader:
                         for p in (read.passages[:MOST_PASSAGES] if contact.text else ())
                     ),
                     severity_rules=decided.rules,
+                    severity_by=citation(self.policy, decided),
+                    rules_digest=self.rules.digest,
+                    rules_activation=self.rules.activation,
                     acknowledge=decided.outcome.get("acknowledge") == "offer",
                 ),
             }

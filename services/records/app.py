@@ -17,6 +17,7 @@ from shared.http.app import make_app
 from shared.http.operations import operations
 from shared.runtime import Base, Parts, run
 
+POLICY = "records.retail.yaml"
 # What erasing a complaint leaves alone: the ledger, whose payloads nobody can read without the key, and answers to commands.
 KEPT = ("ledger_leaf", "command")
 
@@ -26,7 +27,8 @@ def build(base: Base) -> Parts:
     settings = load(RecordsSettings)
     key_file = settings.signing_key_file
     case_keys = CaseKeys(base.settings.master_keys())
-    handlers = Handlers(base.settings.id_key_bytes(), case_keys)
+    policies = base.policies("services.records", POLICY)
+    handlers = Handlers(base.settings.id_key_bytes(), case_keys, policies)
     handlers.saves = base.saves(RecordState, handlers.decide, handlers.record, KEPT)
     app = make_app("Amends records", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(base.pool, base.keys, handlers.saves, case_keys))
@@ -43,8 +45,8 @@ def build(base: Base) -> Parts:
         progress=base.progress,
     )
     search = projector.Projector(base.pool, case_keys, base.progress)
-    loops = {publish.LOOP: publisher.run, projector.LOOP: search.run}
-    for name in loops:
+    loops = {"policies": policies.run, publish.LOOP: publisher.run, projector.LOOP: search.run}
+    for name in (publish.LOOP, projector.LOOP):
         base.progress.expect(name, base.settings.liveness_window_s)
     return Parts(app, loops=loops, consumer=base.consumer(handlers.handle_batch))
 

@@ -15,6 +15,7 @@ from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import SERVICES, Event, Undecodable
 from shared.contracts.records import CheckpointSigned
 from shared.contracts.topics import TOPIC_OF
+from shared.policy.distribution.line import Policies
 from shared.postgres.dead_letters import save_batch
 from shared.postgres.fold import from_record
 from shared.postgres.inputs import Input, Outgoing, Work
@@ -28,12 +29,14 @@ SERVICE = "records"
 class Handlers:
     """What records does with events. `saves` is set by app.py: it needs `decide` and `record` of this object."""
 
-    def __init__(self, id_key: bytes, case_keys: CaseKeys) -> None:
+    def __init__(self, id_key: bytes, case_keys: CaseKeys, policies: Policies) -> None:
         self._case_keys = case_keys
+        self.policies = policies
         self._actors = {service: ids.keyed_id(id_key, "actor", service) for service in SERVICES}
         self.saves: Saves[RecordState]
 
     async def handle_batch(self, records: Sequence[Event | Undecodable]) -> None:
+        await self.policies.caught_up()
         await save_batch(self.saves, [from_record(record) for record in records])
 
     def decide(self, state: RecordState | None, item: Input, now: datetime) -> Decision[RecordState] | Refused:

@@ -6,7 +6,7 @@ The customer's words (`text`) are kept whole; what is derived stands beside them
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import (
@@ -153,10 +153,33 @@ class Issue(Part):
     text: Annotated[str, StringConstraints(max_length=400)]
 
 
+class PolicyCitation(Part):
+    """Which rules of which document decided, and the inputs that decided: enough to recompute the decision.
+
+    `inputs` maps a fact's path to the value that was read. `degraded` says that a fact was missing or a rule failed, so
+    that the default was taken. `activation` is what put this version in force (0: the service's packaged default, not yet
+    recorded). `late`: by the time of the decision another version was in force already. `policy_lag`: the service could
+    not be sure to know every activation. `facts` is everything that the policy was given, `outcome` what it answered.
+    """
+
+    id: str
+    version: int
+    digest: str
+    rules: tuple[str, ...]
+    inputs: dict[str, Any]
+    degraded: bool = False
+    activation: int | None = None
+    late: bool | None = None
+    policy_lag: bool | None = None
+    facts: dict[str, Any] | None = None
+    outcome: dict[str, Any] | None = None
+
+
 class Reading(Part):
     """What the text says, by the organisation's rules (`rules`: id/version); beside the words, never instead of them.
 
-    `heat` says how the customer writes and nothing more. `severity_rules` are those of intake's policy that matched.
+    `heat` says how the customer writes and nothing more. `severity_rules` are those of intake's policy that matched, and
+    `severity_by` cites the decision. `rules_activation` is what put the reading rules in force (0: packaged, not yet recorded).
     """
 
     rules: Short
@@ -170,6 +193,9 @@ class Reading(Part):
     impact: Annotated[str, StringConstraints(max_length=400)] | None = None
     passages: Annotated[tuple[Passage, ...], Field(max_length=100)] = ()
     severity_rules: tuple[Short, ...] = ()
+    severity_by: PolicyCitation | None = None
+    rules_digest: Short | None = None
+    rules_activation: int | None = None
     acknowledge: bool = False
 
 

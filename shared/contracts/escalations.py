@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from shared.contracts.complaints import Money, Part, Short
+from shared.contracts.complaints import Money, Part, PolicyCitation, Short
 from shared.contracts.envelope import EventData
 
 Status = Literal["open", "waiting", "resolved", "closed"]
 ClockName = Literal["acknowledge", "final_response"]
 Reason = Annotated[str, StringConstraints(max_length=2000)]
-
-
-class PolicyCitation(Part):
-    """Which rules of which document decided, and the inputs that decided: enough to recompute the decision.
-
-    `inputs` maps a fact's path to the value that was read. `degraded` says that a fact was missing or a rule failed, so
-    that the default was taken. `activation` is what put this version in force (0: the service's packaged default, not yet
-    recorded). `late`: by the time of the decision another version was in force already. `policy_lag`: the service could
-    not be sure to know every activation. `facts` is everything that the policy was given, `outcome` what it answered.
-    """
-
-    id: str
-    version: int
-    digest: str
-    rules: tuple[str, ...]
-    inputs: dict[str, Any]
-    degraded: bool = False
-    activation: int | None = None
-    late: bool | None = None
-    policy_lag: bool | None = None
-    facts: dict[str, Any] | None = None
-    outcome: dict[str, Any] | None = None
 
 
 class Clock(Part):

@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from shared.contracts.complaints import Short, Tag
+from shared.contracts.complaints import PolicyCitation, Short, Tag
 from shared.contracts.envelope import EventData
-from shared.contracts.escalations import PolicyCitation, Reason
+from shared.contracts.escalations import Reason
 
 PromiseKind = Literal["callback", "refund", "update", "delivery", "document", "visit", "other"]
 PromiseSource = Literal["api", "cli", "webhook", "text", "other"]

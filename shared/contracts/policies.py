@@ -21,7 +21,10 @@ class PolicyRecord(BaseModel):
 
 
 class VersionPublished(PolicyRecord):
-    """One version of a policy document, as its author wrote it. Never changed: `digest` names its exact content."""
+    """One version of a policy document, as its author wrote it. Never changed: `digest` names its exact content.
+
+    `parts` are the further texts that it names, such as lexicons, by that name.
+    """
 
     policy: Name
     version: Annotated[int, Field(ge=1)]
@@ -29,6 +32,7 @@ class VersionPublished(PolicyRecord):
     kind: Name
     service: Name
     text: str
+    parts: dict[str, str] = Field(default_factory=dict)
     by: Name
     published_at: AwareDatetime
 

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime
 
-from shared.contracts.complaints import Contact
-from shared.contracts.escalations import PolicyCitation, Status
+from shared.contracts.complaints import Contact, PolicyCitation
+from shared.contracts.escalations import Status
 from shared.policy.evaluate import Policy, PolicyResult
 
 # Facts that may be missing: they are there only where they are known.

@@ -180,6 +180,12 @@ class Policy:
         zone: str = self.calendar["zone"]
         return zone
 
+    @property
+    def approvers(self) -> int:
+        """How many people it takes to put it in force."""
+        rollout = self.document.spec.rollout
+        return rollout.approvers if rollout else 1
+
     def decide(self, facts: Mapping[str, Any]) -> PolicyResult:
         """See Rules.decide. `facts` is {"as_of": aware datetime, "complaint": {...}}, by the schema of the document."""
         result = self.rules.decide(facts)

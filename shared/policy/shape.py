@@ -155,22 +155,27 @@ def read_shape(root: Node) -> tuple[Document | None, list[Problem]]:
     try:
         return Document.model_validate(root.plain()), []
     except ValidationError as error:
-        found: list[dict[str, Any]] = [dict(each) for each in error.errors(include_url=False)]
-        misspelt = {(*e["loc"][:-1], m) for e in found if e["type"] == "extra_forbidden" for m in _meant(e["loc"])}
-        return None, [
-            _problem(root, each) for each in found if each["type"] != "missing" or each["loc"] not in misspelt
-        ]
+        return None, problems_of(root, error, Document)
 
 
-def _meant(path: tuple[int | str, ...]) -> list[str]:
+def problems_of(root: Node, error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+    """What does not have the form of `model`, and where it stands."""
+    found: list[dict[str, Any]] = [dict(each) for each in error.errors(include_url=False)]
+    misspelt = {(*e["loc"][:-1], m) for e in found if e["type"] == "extra_forbidden" for m in _meant(model, e["loc"])}
+    return [
+        _problem(root, each, model) for each in found if each["type"] != "missing" or each["loc"] not in misspelt
+    ]
+
+
+def _meant(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     """The known key that the unknown one at `path` is probably a misspelling of."""
-    return [key for key in _keys_at(path[:-1]) if did_you_mean(str(path[-1]), [key])]
+    return [key for key in _keys_at(model, path[:-1]) if did_you_mean(str(path[-1]), [key])]
 
 
-def _problem(root: Node, error: dict[str, Any]) -> Problem:
+def _problem(root: Node, error: dict[str, Any], model: type[BaseModel]) -> Problem:
     path: tuple[int | str, ...] = tuple(step for step in error["loc"] if step != "[key]")
     line, column = root.at(path)
-    return Problem(line, column, entry_id(root, path), _message(root, path, error))
+    return Problem(line, column, entry_id(root, path), _message(path, error, model))
 
 
 def entry_id(root: Node, path: tuple[int | str, ...]) -> str | None:
@@ -190,10 +195,10 @@ def entry_id(root: Node, path: tuple[int | str, ...]) -> str | None:
     return None
 
 
-def _message(root: Node, path: tuple[int | str, ...], error: dict[str, Any]) -> str:
+def _message(path: tuple[int | str, ...], error: dict[str, Any], model: type[BaseModel]) -> str:
     name, kind, context = str(path[-1]) if path else "the document", error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        known = _keys_at(path[:-1])
+        known = _keys_at(model, path[:-1])
         return f"unknown key '{name}'{did_you_mean(name, known) or '; known here: ' + ', '.join(known)}"
     if kind == "missing":
         return f"'{name}' is missing"
@@ -216,9 +221,9 @@ def _message(root: Node, path: tuple[int | str, ...], error: dict[str, Any]) -> 
     return f"{name}: {str(error['msg'])[:1].lower()}{str(error['msg'])[1:]}, found {found}"
 
 
-def _keys_at(path: tuple[int | str, ...]) -> list[str]:
+def _keys_at(root: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     """The keys that the form knows at that place."""
-    model: Any = Document
+    model: Any = root
     for step in path:
         if isinstance(step, int):
             continue

@@ -19,9 +19,11 @@ from services.followup.words import Templates
 from services.intake import handlers as intake
 from services.intake.accepting import Accepting
 from services.intake.adapters import ADAPTERS
+from services.intake.reading import default_reader
 from services.intake.store import Accepted
 from services.intake.submissions import Delivery, Rejection
 from services.records import handlers as records
+from services.records.app import POLICY as RECORDS_POLICY
 from services.records.payloads import CaseKeys
 from shared.clock import utc_now
 from shared.contracts import ids
@@ -64,10 +66,10 @@ class Maker:
 
     def __init__(self, id_key: bytes) -> None:
         self.id_key = id_key
-        self.intake = intake.Handlers(Accepting(None, id_key, MASTER_KEYS), id_key, None, MASTER_KEYS)  # type: ignore[arg-type]  # only `decide` is used
+        self.intake = intake.Handlers(Accepting(None, id_key, MASTER_KEYS), id_key, None, MASTER_KEYS, policies=reading_policies())  # type: ignore[arg-type]  # only `decide` is used
         self.escalation = escalation.Handlers(Fixed(policy_of("escalation", ESCALATION_POLICY)))
         self.followup = followup.Handlers(Fixed(policy_of("followup", FOLLOWUP_POLICY)), plain_letters())
-        self.records = records.Handlers(id_key, CaseKeys(MASTER_KEYS))
+        self.records = records.Handlers(id_key, CaseKeys(MASTER_KEYS), Fixed(policy_of("records", RECORDS_POLICY)))
 
     def deliveries(
         self, samples: Samples, first: int, count: int, *, per_delivery: int = 1
@@ -151,6 +153,12 @@ def read_back(outgoing: Sequence[Outgoing]) -> list[Event]:
             raise TypeError(f"an event that was just made cannot be read: {event.reason}")
         events.append(event)
     return events
+
+
+def reading_policies() -> Fixed:
+    """What intake decides by when nothing else was put in force."""
+    reader = default_reader()
+    return Fixed(reader.policy, others=[reader.rules])
 
 
 def policy_of(service: str, name: str) -> Policy:

@@ -19,6 +19,7 @@ from deploy.topics import create_topics
 from shared.config import KafkaSettings
 from shared.policy.distribution import actions, topics
 from shared.policy.distribution.actions import Request
+from shared.policy.distribution.packaged import packaged
 from shared.policy.distribution.records import Records
 from shared.policy.distribution.replica import Replica
 from shared.policy.document import load_policy
@@ -54,7 +55,7 @@ async def reload(cluster: Cluster, *, seconds: float) -> dict[str, Any]:
         await migrate(dsn, SERVICE)
         pool = await make_pool(dsn, service=SERVICE)
         replica = Replica(
-            service=SERVICE, packaged=text, origin=FILE, kafka=kafka, pool=pool, progress=Progress()
+            service=SERVICE, packaged=[packaged(text, origin=FILE)], kafka=kafka, pool=pool, progress=Progress()
         )  # fmt: skip
         following = asyncio.ensure_future(replica.run())
         try:

@@ -17,6 +17,7 @@ from shared.config import KafkaSettings
 from shared.contracts.policies import EVER, Activation, VersionPublished
 from shared.policy.distribution import actions, topics
 from shared.policy.distribution.actions import Request
+from shared.policy.distribution.packaged import packaged as packaged_document
 from shared.policy.distribution.records import Records
 from shared.policy.distribution.replica import Replica
 from shared.policy.document import load_policy
@@ -88,8 +89,8 @@ async def kafka_with_topics(bootstrap: str) -> KafkaSettings:
 
 def replica(kafka: KafkaSettings, pool: Pool, packaged: str | None = None, progress: Progress | None = None) -> Replica:
     return Replica(
-        service=SERVICE, packaged=packaged or document(1), origin="packaged.yaml", kafka=kafka, pool=pool,
-        progress=progress or Progress(),
+        service=SERVICE, packaged=[packaged_document(packaged or document(1), origin="packaged.yaml")], kafka=kafka,
+        pool=pool, progress=progress or Progress(),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from shared.contracts.policies import EVER, Activation
 from shared.policy.distribution import actions
 from shared.policy.distribution.actions import MIN_LEAD, NotDone, Request
 from shared.policy.distribution.line import in_force_at
-from shared.policy.distribution.packaged import packaged_activation
+from shared.policy.distribution.packaged import packaged, packaged_activation
 from shared.policy.distribution.records import Records
 from tests.distribution.parts import NOW, activation, document, policy, records, version
 
@@ -103,23 +103,23 @@ def test_a_shadow_is_ended_by_its_activation_or_by_hand() -> None:
 
 
 def test_the_packaged_default_is_recorded_once_and_steps_back_for_people() -> None:
-    new = packaged_activation(policy(1), document(1), records())
+    new = packaged_activation(packaged(document(1), origin="test"), records())
     assert [type(each).__name__ for each in new] == ["VersionPublished", "Activation"]
     first = new[1]
     assert isinstance(first, Activation)
     assert (first.effective_from, first.packaged) == (EVER, True)
     held = records(version(1), first)
-    assert packaged_activation(policy(1), document(1), held) == []
-    upgrade = packaged_activation(policy(2), document(2), held)[1]
+    assert packaged_activation(packaged(document(1), origin="test"), held) == []
+    upgrade = packaged_activation(packaged(document(2), origin="test"), held)[1]
     assert isinstance(upgrade, Activation)
     assert upgrade.effective_from > NOW, "a later release's default counts from when it came"
-    assert packaged_activation(policy(1), document(1), after(held, upgrade)) == [], "an older process changes nothing"
+    assert packaged_activation(packaged(document(1), origin="test"), after(held, upgrade)) == [], "an older process changes nothing"
     by_people = records(version(1), version(2), first, activation(2, 2, datetime(2026, 1, 1, tzinfo=NOW.tzinfo)))
-    assert packaged_activation(policy(3), document(3), by_people) == []
+    assert packaged_activation(packaged(document(3), origin="test"), by_people) == []
 
 
 def test_a_packaged_document_that_was_changed_without_a_new_version_is_not_activated() -> None:
-    assert packaged_activation(policy(1, tier=3), document(1, tier=3), records(version(1))) == []
+    assert packaged_activation(packaged(document(1, tier=3), origin="test"), records(version(1))) == []
 
 
 def test_unknown_policies_and_versions_are_named() -> None:

@@ -25,6 +25,7 @@ from shared.postgres.relay import Relay
 from shared.postgres.saves import Saves
 from shared.telemetry.health import Progress
 from shared.vault import MasterKeys
+from tests.intake.policies import POLICIES
 from tests.intake.test_normalize import KEY, Nowhere
 
 VAULT = MasterKeys({"first": bytes(32)})
@@ -37,7 +38,7 @@ class Bed:
         self.pool, self.progress = pool, Progress()
         self.sources = Sources(self._load)
         self.accepting = Accepting(pool, KEY, VAULT)
-        self.handlers = Handlers(self.accepting, KEY, self.progress, VAULT, self.sources)
+        self.handlers = Handlers(self.accepting, KEY, self.progress, VAULT, self.sources, policies=POLICIES)
         state = TypeAdapter(IntakeState)
         self.handlers.saves = Saves(
             service="intake", pool=pool, relay=Relay(service="intake", pool=pool, sender=Nowhere(), progress=self.progress), id_key=KEY,

@@ -36,6 +36,7 @@ from shared.postgres.saves import Saves
 from shared.telemetry.health import Progress
 from shared.vault import MasterKeys
 from tests.intake import signing
+from tests.intake.policies import POLICIES
 from tests.intake.test_normalize import KEY, Nowhere
 
 HOST = "https://hooks.example.com"
@@ -93,7 +94,7 @@ class Bed:
 
         self.sources = Sources(load)
         self.accepting = Accepting(pool, KEY, MasterKeys({"test": bytes(32)}))
-        self.handlers = Handlers(self.accepting, KEY, self.progress, MasterKeys({"test": bytes(32)}), self.sources)
+        self.handlers = Handlers(self.accepting, KEY, self.progress, MasterKeys({"test": bytes(32)}), self.sources, policies=POLICIES)
         state = TypeAdapter(IntakeState)
         self.handlers.saves = Saves(
             service="intake", pool=pool, relay=Relay(service="intake", pool=pool, sender=Nowhere(), progress=self.progress), id_key=KEY,

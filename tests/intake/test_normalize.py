@@ -27,6 +27,7 @@ from shared.postgres.saves import Saves
 from shared.telemetry import tracing
 from shared.telemetry.health import Progress
 from shared.vault import MasterKeys
+from tests.intake.policies import POLICIES
 
 KEY = bytes(range(32))
 CARRIER = tracing.Carrier("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")
@@ -48,7 +49,7 @@ class Bed:
     def __init__(self, pool: Pool, limit: int = 100) -> None:
         self.pool, self.progress = pool, Progress()
         self.accepting = Accepting(pool, KEY, MasterKeys({"test": bytes(32)}))
-        self.handlers = Handlers(self.accepting, KEY, self.progress, MasterKeys({"test": bytes(32)}))
+        self.handlers = Handlers(self.accepting, KEY, self.progress, MasterKeys({"test": bytes(32)}), policies=POLICIES)
         state = TypeAdapter(IntakeState)
         relay = Relay(service="intake", pool=pool, sender=Nowhere(), progress=self.progress)
         self.handlers.saves = Saves(

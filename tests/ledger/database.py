@@ -6,6 +6,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from services.records import key_files, ledger_audit, log_folder, publish, signer, store
+from services.records.app import POLICY
 from services.records.domain import RecordState
 from services.records.handlers import Handlers
 from services.records.payloads import CaseKeys
@@ -20,12 +22,16 @@ from services.records.tree import note
 from services.records.tree.checkpoint import Head
 from shared.contracts import ids
 from shared.contracts.envelope import SERVICES, Event, Position
+from shared.policy.distribution.line import Fixed
+from shared.policy.document import load_policy
 from shared.postgres.pool import Pool
 from shared.postgres.relay import Relay
 from shared.postgres.saves import Saves
 from shared.telemetry.health import Progress
 from shared.vault import MasterKeys
 from tests.delivery.parts import ListSender, MemoryKafka
+
+POLICIES = Fixed(load_policy((files("services.records") / "policy" / POLICY).read_text(encoding="utf-8"), origin=POLICY))
 
 ID_KEY = bytes(range(32))
 ORIGIN = "complaints.example.com/ledger"
@@ -67,7 +73,7 @@ class Ledger:
         relay = Relay(service="records", pool=self.pool, sender=ListSender(self.kafka), progress=Progress())
         saves: Saves[RecordState] = Saves(
             service="records", pool=self.pool, relay=relay, id_key=ID_KEY, read=store._STATE.validate_json,
-            write=lambda state: store._STATE.dump_json(state).decode(), decide=Handlers(ID_KEY, self.case_keys).decide,
+            write=lambda state: store._STATE.dump_json(state).decode(), decide=Handlers(ID_KEY, self.case_keys, POLICIES).decide,
         )  # fmt: skip
         options.setdefault("signer", self.signer())
         return publish.Publisher(self.pool, saves, ID_KEY, **options)

@@ -16,9 +16,8 @@ from services.followup.domain.chain import chain
 from services.followup.domain.promises import Command, Text
 from services.followup.domain.state import FollowUpState, Later, Planned, Question
 from services.followup.domain.waking import next_waking
-from shared.contracts.complaints import Short
+from shared.contracts.complaints import PolicyCitation, Short
 from shared.contracts.decision import Decision, Refused, Timer
-from shared.contracts.escalations import PolicyCitation
 from shared.contracts.followups import (
     Answer,
     AnswerWay,

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.contracts.policies import Activation, VersionPublished
 from shared.errors import AmendsError
-from shared.policy.distribution.line import in_force_at, standing
+from shared.policy.distribution.line import SEVERAL, Versioned, in_force_at, standing
 from shared.policy.distribution.records import Records
-from shared.policy.evaluate import Policy
 
 # A person's activation takes effect so much later at the earliest: every replica knows it by then (replica.py).
 MIN_LEAD = timedelta(seconds=10)
 PROPOSAL_LASTS = timedelta(days=7)
-# Of these kinds several run at once, each under its own id; of every other one a service runs one.
-SEVERAL = ("RegimePolicy",)
 
 
 class NotDone(AmendsError):
@@ -34,7 +31,9 @@ class Request:
     override: str | None = None
 
 
-def publish(records: Records, policy: Policy, text: str, by: str, now: datetime) -> list[VersionPublished]:
+def publish(
+    records: Records, policy: Versioned, text: str, by: str, now: datetime, parts: Mapping[str, str] | None = None
+) -> list[VersionPublished]:
     """Nothing if exactly this is published already. Raises NotDone: a version has one content for ever."""
     there = records.versions.get(f"{policy.id}/{policy.version}")
     if there is not None and there.digest != policy.digest:
@@ -49,7 +48,7 @@ def publish(records: Records, policy: Policy, text: str, by: str, now: datetime)
             raise NotDone(f"{policy.id} is a {other.kind} already: choose another metadata.id")
     version = VersionPublished(
         policy=policy.id, version=policy.version, digest=policy.digest, kind=policy.kind, service=policy.service, text=text,
-        by=by, published_at=now,
+        parts=dict(parts or {}), by=by, published_at=now,
     )  # fmt: skip
     return [version]
 

@@ -6,10 +6,45 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from shared.contracts.policies import EVER, Activation
 from shared.policy.evaluate import Policy, PolicyResult
+
+# Of these kinds several run at once, each under its own id; of every other one a service runs one.
+SEVERAL = ("RegimePolicy",)
+
+
+
+
+class Versioned(Protocol):
+    """One version of a document. In force it also says by which `activation` it is (0: packaged with the service, not yet
+    recorded), that it comes `late` (another version was in force by then already) and that newer activations may not
+    have arrived (`lag`)."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def service(self) -> str: ...
+    @property
+    def approvers(self) -> int: ...
+    @property
+    def activation(self) -> int: ...
+    @property
+    def late(self) -> bool: ...
+    @property
+    def lag(self) -> bool: ...
+
+
+V = TypeVar("V", bound=Versioned)
 
 VersionKey = tuple[str, int, str]  # policy, version, digest
 Beside = Callable[
@@ -18,20 +53,20 @@ Beside = Callable[
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
+class InForce(Generic[V]):
     """One stretch of time: from `since` on, `activation` counts. `policy` None: this process cannot run that version."""
 
     since: datetime
     activation: int
-    policy: Policy | None
+    policy: V | None
     version: str
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Generic[V]):
     """The stretches of one policy, in their order: the last one that has begun counts."""
 
-    stretches: tuple[InForce, ...]
+    stretches: tuple[InForce[V], ...]
     starts: tuple[datetime, ...]
 
     def find(self, at: datetime, now: datetime) -> tuple[int, bool, bool]:
@@ -49,15 +84,16 @@ class Line:
     """An immutable snapshot of a service. A handler that began with one is not disturbed by the next.
 
     In force at a time is the activation with the greatest `effective_from` up to then (of equal ones the later `seq`),
-    of those that no later one voids. Before all of them, the packaged default. Policies of another kind than the packaged
-    one are packs: each has its own slot, and none before its first activation.
+    of those that no later one voids. Before all of them, the packaged default. `main` is the service's policy, `others` what
+    else is packaged with it, by kind. Packs are each in a slot of their own, and none before its first activation.
     """
 
-    main: Slot
-    packs: tuple[Slot, ...] = ()
+    main: Slot[Policy]
+    packs: tuple[Slot[Policy], ...] = ()
+    others: Mapping[str, Slot[Versioned]] = field(default_factory=dict)
     shadows: tuple[tuple[Activation, Policy], ...] = ()
     beside: Beside | None = None
-    _made: dict[tuple[int, bool, bool, tuple[int, ...]], Policy] = field(default_factory=dict, compare=False)
+    _made: dict[tuple[str, int, bool, bool, tuple[int, ...]], Any] = field(default_factory=dict, compare=False)
 
     def in_force(self, at: datetime, now: datetime, *, lag: bool) -> Policy:
         """The policy in force at `at`, decided at `now`. It says whether it comes late, and whether to doubt it."""
@@ -74,12 +110,25 @@ class Line:
             if index >= 0
         )
 
+    def other_in_force(self, kind: str, at: datetime, now: datetime, *, lag: bool) -> Versioned:
+        """The same of another kind of document that is packaged with the service."""
+        slot = self.others[kind]
+        index, late, doubtful = slot.find(at, now)
+        stretch = slot.stretches[max(index, 0)]
+        assert stretch.policy is not None
+        key = (kind, stretch.activation, late, lag or doubtful, ())
+        found: Versioned | None = self._made.get(key)
+        if found is None:
+            found = self._made[key] = replace(stretch.policy, activation=stretch.activation, late=late, lag=lag or doubtful)
+        return found
+
     def not_runnable(self, at: datetime) -> list[str]:
         """The versions in force at `at` that this process cannot run."""
-        wanted = ((slot, bisect_right(slot.starts, at) - 1) for slot in (self.main, *self.packs))
+        slots: tuple[Slot[Any], ...] = (self.main, *self.packs, *self.others.values())
+        wanted = ((slot, bisect_right(slot.starts, at) - 1) for slot in slots)
         return [slot.stretches[i].version for slot, i in wanted if i >= 0 and slot.stretches[i].policy is None]
 
-    def _policy(self, stretch: InForce, at: datetime, late: bool, lag: bool) -> Policy:
+    def _policy(self, stretch: InForce[Policy], at: datetime, late: bool, lag: bool) -> Policy:
         assert stretch.policy is not None
         shadows = [
             (shadow, policy)
@@ -88,8 +137,8 @@ class Line:
             and shadow.effective_from <= at
             and (shadow.ends_at is None or at < shadow.ends_at)
         ]
-        key = (stretch.activation, late, lag, tuple(shadow.seq for shadow, _ in shadows))
-        policy = self._made.get(key)
+        key = (stretch.policy.kind, stretch.activation, late, lag, tuple(shadow.seq for shadow, _ in shadows))
+        policy: Policy | None = self._made.get(key)
         if policy is None:
             policy = self._made[key] = self._make(stretch.policy, stretch.activation, late, lag, shadows)
         return policy
@@ -111,28 +160,40 @@ class Line:
 
 def line(
     packaged: Policy,
-    versions: Mapping[VersionKey, Policy],
+    versions: Mapping[VersionKey, Versioned],
     activations: Iterable[Activation],
     beside: Beside | None = None,
+    others: Iterable[Versioned] = (),
 ) -> Line:
-    """The snapshot that these records give. `versions` holds what this process can run."""
+    """The snapshot that these records give. `versions` holds what this process can run, `others` what is packaged besides."""
     valid = standing(activations)
     active = sorted((a for a in valid if a.mode == "active"), key=lambda a: (a.effective_from, a.seq))
-    base = InForce(EVER, 0, packaged, f"{packaged.id} version {packaged.version}")
-    slots: dict[str, list[InForce]] = {slot_of(packaged.kind, packaged): [base]}
+    slots: dict[str, list[InForce[Any]]] = {
+        each.kind: [InForce(EVER, 0, each, f"{each.id} version {each.version}")] for each in (packaged, *others)
+    }
+    known = set(slots)
     for a in active:
         found = InForce(a.effective_from, a.seq, versions.get(version_of(a)), f"{a.policy} version {a.version}")
-        slots.setdefault(slot_of(packaged.kind, a), []).append(found)
-    main, *packs = (Slot(tuple(each), tuple(s.since for s in each)) for each in slots.values())
-    shadows = [(a, versions[version_of(a)]) for a in valid if a.mode == "shadow" and version_of(a) in versions]
-    return Line(main, tuple(packs), tuple(shadows), beside)
+        slots.setdefault(slot_of(a), []).append(found)
+    made: dict[str, Slot[Any]] = {name: Slot(tuple(each), tuple(s.since for s in each)) for name, each in slots.items()}
+    main = made.pop(packaged.kind)
+    shadows = [
+        (a, policy)
+        for a in valid
+        if a.mode == "shadow" and isinstance(policy := versions.get(version_of(a)), Policy)
+    ]
+    return Line(
+        main,
+        tuple(slot for name, slot in made.items() if name not in known),
+        {name: slot for name, slot in made.items() if name in known},
+        tuple(shadows),
+        beside,
+    )
 
 
-def slot_of(main_kind: str, about: Activation | Policy) -> str:
-    """What replaces what: one policy of the service's main kind at a time, whatever its id; of a pack its own versions."""
-    if about.kind == main_kind:
-        return about.kind
-    return f"{about.kind}/{about.policy if isinstance(about, Activation) else about.id}"
+def slot_of(about: Activation) -> str:
+    """What replaces what: one document of a kind at a time, whatever its id; of a pack its own versions."""
+    return f"{about.kind}/{about.policy}" if about.kind in SEVERAL else about.kind
 
 
 def standing(activations: Iterable[Activation]) -> list[Activation]:
@@ -165,6 +226,10 @@ class Policies(Protocol):
         """The policies of other kinds that are switched on then, such as the legal regimes of escalation."""
         ...
 
+    def other(self, kind: type[V], at: datetime, now: datetime) -> V:
+        """The same of another kind of document that is packaged with the service, such as intake's reading rules."""
+        ...
+
     async def caught_up(self) -> None:
         """Ask before a batch of events is decided: returns when every activation that could matter is known."""
         ...
@@ -173,14 +238,17 @@ class Policies(Protocol):
 class Fixed:
     """One policy for all times: for tests and benchmarks."""
 
-    def __init__(self, policy: Policy, *packs: Policy) -> None:
-        self._policy, self._packs = policy, packs
+    def __init__(self, policy: Policy, *packs: Policy, others: Iterable[Versioned] = ()) -> None:
+        self._policy, self._packs, self._others = policy, packs, tuple(others)
 
     def in_force(self, at: datetime, now: datetime) -> Policy:
         return self._policy
 
     def packs(self, at: datetime, now: datetime) -> tuple[Policy, ...]:
         return self._packs
+
+    def other(self, kind: type[V], at: datetime, now: datetime) -> V:
+        return next(each for each in self._others if isinstance(each, kind))
 
     async def caught_up(self) -> None:
         return

@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
+from importlib.resources.abc import Traversable
 
 import structlog
 
 from shared.clock import utc_now
 from shared.contracts.policies import EVER, Activation, VersionPublished
+from shared.policy.distribution.line import Versioned
 from shared.policy.distribution.records import Records
-from shared.policy.evaluate import Policy
+from shared.policy.distribution.versions import load_version
 
 log = structlog.get_logger(__name__)
 
 
-def packaged_activation(packaged: Policy, text: str, records: Records) -> list[VersionPublished | Activation]:
+@dataclass(frozen=True, slots=True)
+class Packaged:
+    """A document that comes with a service: compiled, as text, and what stands beside it."""
+
+    document: Versioned
+    text: str
+    parts: Mapping[str, str]
+
+
+def packaged(text: str, *, origin: str, folder: Traversable | None = None) -> Packaged:
+    """The document, with the texts in `folder` that it names. Raises PolicyRefused."""
+    parts: dict[str, str] = {}
+
+    def beside(name: str) -> str:
+        if folder is None:
+            raise FileNotFoundError(name)
+        parts[name] = folder.joinpath(*name.split("/")).read_text(encoding="utf-8")
+        return parts[name]
+
+    return Packaged(load_version(text, origin=origin, beside=beside), text, parts)
+
+
+def packaged_activation(default: Packaged, records: Records) -> list[VersionPublished | Activation]:
     """What a service records of its packaged default: nothing if it is there, or if people have chosen another one.
 
     The first one counts since ever, so that no time is without a policy; one that a later release brings, from now on, as
     long as nobody has activated anything.
     """
+    packaged = default.document
     known, now = records.of_service(packaged.service), utc_now()
-    own = [a for a in known if a.packaged]
+    own = [a for a in known if a.packaged and a.kind == packaged.kind]
     if own and any(a.kind == packaged.kind and a.mode == "active" and not a.packaged for a in known):
         return []
     if any((a.policy, a.version) == (packaged.id, packaged.version) or _later(a, packaged) for a in own):
@@ -42,10 +69,10 @@ def packaged_activation(packaged: Policy, text: str, records: Records) -> list[V
         return [activation]
     version = VersionPublished(
         policy=packaged.id, version=packaged.version, digest=packaged.digest, kind=packaged.kind, service=packaged.service,
-        text=text, by=by, published_at=now,
+        text=default.text, parts=dict(default.parts), by=by, published_at=now,
     )  # fmt: skip
     return [version, activation]
 
 
-def _later(activation: Activation, packaged: Policy) -> bool:
+def _later(activation: Activation, packaged: Versioned) -> bool:
     return activation.policy == packaged.id and activation.version > packaged.version

@@ -16,7 +16,7 @@ from shared.contracts.policies import Activation, ReplicaStatus, VersionPublishe
 from shared.contracts.topics import POLICY_ACTIVATIONS, POLICY_STATUS, POLICY_VERSIONS
 from shared.policy.distribution import actions, topics
 from shared.policy.distribution.commands import Id, told
-from shared.policy.distribution.line import in_force_at, standing
+from shared.policy.distribution.line import SEVERAL, in_force_at, slot_of, standing
 from shared.policy.distribution.records import Records
 from shared.policy.distribution.replicas import running
 
@@ -138,9 +138,16 @@ def _row(records: Records, policy: str, now: datetime) -> dict[str, Any]:
 
 def _replica(status: ReplicaStatus, records: Records, now: datetime) -> dict[str, Any]:
     kind = _kind(status, records)
-    due = in_force_at([a for a in records.of_service(status.service) if a.kind == kind], now)
+    slots: dict[str, list[Activation]] = {}
+    for a in records.of_service(status.service):
+        slots.setdefault(slot_of(a), []).append(a)
+    due = in_force_at(slots.pop(kind, []), now)
     # Just switched: the replica's last word may be older than the activation.
     as_activated = due is None or status.activation in (0, due.seq) or due.effective_from > status.at
+    for other in slots.values():
+        due = in_force_at(other, now)
+        if due is not None and due.effective_from <= status.at and max(a.seq for a in other) <= status.known:
+            as_activated = as_activated and f"{due.policy}/{due.version}" in status.packs
     body = status.model_dump(mode="json", exclude={"shadows"})
     return body | {"as_activated": as_activated}
 
@@ -179,7 +186,7 @@ def _as_json(a: Activation, records: Records, now: datetime) -> dict[str, Any]:
 
 def _state(a: Activation, records: Records, now: datetime) -> str:
     slot = [b for b in records.of_service(a.service) if b.kind == a.kind]
-    if a.kind in actions.SEVERAL:
+    if a.kind in SEVERAL:
         slot = [b for b in slot if b.policy == a.policy]
     if a not in standing(slot):
         return "void"

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -27,12 +28,12 @@ from shared.contracts.policies import Activation, Rejected, ReplicaStatus, Versi
 from shared.contracts.topics import POLICY_ACTIVATIONS, POLICY_VERSIONS
 from shared.errors import NotReady
 from shared.policy.distribution import store, topics
-from shared.policy.distribution.line import Line, line, standing, version_of
-from shared.policy.distribution.packaged import packaged_activation
+from shared.policy.distribution.line import Line, V, Versioned, line, standing, version_of
+from shared.policy.distribution.packaged import Packaged, packaged_activation
 from shared.policy.distribution.records import Records
 from shared.policy.distribution.reports import Reports
 from shared.policy.distribution.shadow import Shadows
-from shared.policy.document import load_policy
+from shared.policy.distribution.versions import load_version, published_beside
 from shared.policy.evaluate import Policy
 from shared.policy.problems import PolicyRefused
 from shared.postgres.pool import Pool
@@ -48,18 +49,25 @@ RETRY_S = 1.0
 
 
 class Replica:
-    """The policies of one process of one service. `packaged` is the document that comes with the service."""
+    """The policies of one process of one service. `packaged` are the documents that come with it, its policy first.
+
+    `waits`: the process is ready to work without knowing what is in force, and waits where it needs to.
+    """
 
     def __init__(
-        self, *, service: str, packaged: str, origin: str, kafka: KafkaSettings, pool: Pool, progress: Progress
-    ) -> None:
+        self, *, service: str, packaged: Sequence[Packaged], kafka: KafkaSettings, pool: Pool, progress: Progress,
+        waits: bool = False,
+    ) -> None:  # fmt: skip
         self._service = service
-        self._text = packaged
-        self._packaged = load_policy(packaged, origin=origin)
+        self._packaged = tuple(packaged)
+        first, *others = (each.document for each in packaged)
+        if not isinstance(first, Policy):
+            raise TypeError("the first document of a service is its policy")
+        self._policy, self._others = first, tuple(others)
         self._kafka = kafka
         self._pool = pool
         self._records = Records()
-        self._compiled: dict[tuple[str, int, str], Policy | Rejected] = {}
+        self._compiled: dict[tuple[str, int, str], Versioned | Rejected] = {}
         self._shadows = Shadows(service)
         self._line: Line | None = None
         self._restored = False
@@ -69,7 +77,8 @@ class Replica:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._started_at = utc_now()
         self._reports = Reports(kafka, self.status)
-        progress.require("policy", self._check)
+        if not waits:
+            progress.require("policy", self._check)
 
     # --- what handlers ask
 
@@ -84,6 +93,15 @@ class Replica:
         if self._line is None:
             raise NotReady("no policy is known yet: neither Kafka nor PostgreSQL has answered")
         return self._line.packs_in_force(at, now, lag=not self.fresh)
+
+    def other(self, kind: type[V], at: datetime, now: datetime) -> V:
+        """See `line.Policies`."""
+        if self._line is None:
+            raise NotReady("no policy is known yet: neither Kafka nor PostgreSQL has answered")
+        wanted = next(each.kind for each in self._others if isinstance(each, kind))
+        found = self._line.other_in_force(wanted, at, now, lag=not self.fresh)
+        assert isinstance(found, kind)
+        return found
 
     async def caught_up(self) -> None:
         """See `line.Policies`. After WAIT_S it goes on with what is known; then decisions are marked `policy_lag`."""
@@ -191,14 +209,14 @@ class Replica:
             if published is not None and published.digest == key[2] and key not in self._compiled:
                 with _yielding():
                     self._compiled[key] = await asyncio.to_thread(self._compile, published)
-        runnable = {key: policy for key, policy in self._compiled.items() if isinstance(policy, Policy)}
-        self._line = line(self._packaged, runnable, activations, self._shadows.notice)
+        runnable = {key: found for key, found in self._compiled.items() if not isinstance(found, Rejected)}
+        self._line = line(self._policy, runnable, activations, self._shadows.notice, self._others)
         metrics.POLICY_REJECTED.labels(self._service).set(len(self._compiled) - len(runnable))
         self._reports.changed()
 
-    def _compile(self, record: VersionPublished) -> Policy | Rejected:
+    def _compile(self, record: VersionPublished) -> Versioned | Rejected:
         try:
-            policy = load_policy(record.text, origin=record.key)
+            policy = load_version(record.text, origin=record.key, beside=published_beside(record.parts, record.key))
         except PolicyRefused as refused:
             reason = f"line {refused.problems[0].line}: {refused.problems[0].message}"
         except Exception as error:  # a document that this version of Amends cannot even read
@@ -211,17 +229,17 @@ class Replica:
         return Rejected(policy=record.policy, version=record.version, reason=reason)
 
     async def _record_packaged(self) -> bool:
-        """The service's own default becomes an activation like any other, once; True when that is settled."""
-        if not packaged_activation(self._packaged, self._text, self._records):
+        """The service's own defaults become activations like any other, once; True when that is settled."""
+        missing = [each for each in self._packaged if packaged_activation(each, self._records)]
+        if not missing:
             return True
         if not self._waited:  # of replicas that start together one writes, and the others see it
             self._waited = True
             await asyncio.sleep(random.uniform(0.0, 0.5))  # noqa: S311 - jitter, not a secret
             return False
         try:
-            await topics.write(
-                self._kafka, self._service, lambda records: packaged_activation(self._packaged, self._text, records)
-            )
+            for each in missing:
+                await topics.write(self._kafka, self._service, partial(packaged_activation, each))
         except Exception as error:
             log.warning("packaged policy not recorded, trying again", service=self._service, error=type(error).__name__)
             return False
@@ -248,11 +266,18 @@ class Replica:
         return ReplicaStatus(
             service=self._service, replica=self.name, at=now, started_at=self._started_at, policy=policy.id,
             version=policy.version, digest=policy.digest, activation=policy.activation, fresh=self.fresh,
-            packs=tuple(f"{p.id}/{p.version}" for p in self._line.packs_in_force(now, now, lag=False)),
+            packs=tuple(f"{each.id}/{each.version}" for each in self._beside(self._line, now)),
             known=max((a.seq for a in self._records.of_service(self._service)), default=0),
-            loaded={f"{p.id}/{p.version}": p.digest for p in self._compiled.values() if isinstance(p, Policy)},
+            loaded={f"{p.id}/{p.version}": p.digest for p in self._compiled.values() if not isinstance(p, Rejected)},
             rejected=tuple(p for p in self._compiled.values() if isinstance(p, Rejected)), shadows=self._shadows.figures(),
         )  # fmt: skip
+
+
+    def _beside(self, known: Line, now: datetime) -> Iterator[Versioned]:
+        """What is in force besides the service's policy: its packs, and documents of other kinds."""
+        yield from known.packs_in_force(now, now, lag=False)
+        for each in self._others:
+            yield known.other_in_force(each.kind, now, now, lag=False)
 
 
 @contextlib.contextmanager

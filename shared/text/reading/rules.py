@@ -7,18 +7,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from shared.contracts.complaints import Category
 from shared.policy import yaml_source
 from shared.policy.problems import PolicyRefused, Problem
+from shared.policy.shape import Metadata, problems_of
+from shared.policy.yaml_source import Node
 from shared.text.language import UNDETERMINED
 from shared.text.reading import documents
+from shared.text.reading.documents import LexiconDocument
 from shared.text.reading.lexicon import Lexicon
 
+KIND, SERVICE = "ReadingRules", "intake"
 _NOTHING = Lexicon({})
+# Below the folder of the document, never above it.
+PartName = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
 
 
 class _Part(BaseModel):
@@ -34,20 +40,20 @@ class HeatNumbers(_Part):
     exclamations: int = 2
 
 
+class Rollout(_Part):
+    """How many people it takes to put a version in force."""
+
+    approvers: Annotated[int, Field(ge=1, le=2)] = 1
+
+
 class Spec(_Part):
     """The rules of a ReadingRules document. How severe what was read is, is said by intake's policy, not here."""
 
-    lexicons: dict[str, list[str]]
+    lexicons: dict[str, list[PartName]]
     fallback_language: str
     heat: HeatNumbers = HeatNumbers()
     categories: dict[Category, float]
-
-
-class Metadata(_Part):
-    id: str
-    version: int
-    owner: str
-    reason: str
+    rollout: Rollout = Rollout()
 
 
 class RulesDocument(_Part):
@@ -61,13 +67,27 @@ class RulesDocument(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Reading rules in force. Immutable: another version is another object."""
+    """One version of reading rules. Immutable; `digest` names its exact content, lexicons included.
+
+    In force they also say by which `activation` (0: packaged with the service, not yet recorded), that they come `late`
+    and that newer activations may not have arrived (`lag`).
+    """
 
     id: str
     version: int
     digest: str
     spec: Spec
     lexicons: Mapping[str, Lexicon]
+    kind: str = KIND
+    service: str = SERVICE
+    activation: int = 0
+    late: bool = False
+    lag: bool = False
+
+    @property
+    def approvers(self) -> int:
+        """How many people it takes to put it in force."""
+        return self.spec.rollout.approvers
 
     def lexicon(self, language: str) -> Lexicon:
         """The lexicon for a language tag such as "en-GB"; the fallback's where the language is not known.
@@ -80,28 +100,31 @@ class Rules:
 
 def load_rules(text: str, *, origin: str, beside: Callable[[str], str]) -> Rules:
     """Read a document; `beside` gives the text of a lexicon that it names. Raises PolicyRefused."""
-    document = _document(text, origin)
+    root = _parsed(text, origin)
+    document = _checked(RulesDocument, root, origin, text)
     digest = hashlib.sha256(text.encode())
     built: dict[str, Lexicon] = {}
+    problems: list[Problem] = []
     for language, names in document.spec.lexicons.items():
         parts = []
         for name in names:
             part = beside(name)
             digest.update(part.encode())
-            parts.append(_parsed(part, name))
+            node = _parsed(part, name)
+            _checked(LexiconDocument, node, name, part)
+            parts.append(node.plain())
         try:
             built[language] = documents.build(parts)
         except ValueError as error:
-            raise _refused(text, origin, f"lexicon of '{language}': {error}") from None
-    if document.spec.fallback_language not in built:
-        raise _refused(text, origin, f"spec.fallback_language '{document.spec.fallback_language}' has no lexicon")
-    return Rules(
-        document.metadata.id,
-        document.metadata.version,
-        f"sha256:{digest.hexdigest()}",
-        document.spec,
-        MappingProxyType(built),
-    )
+            problems.append(Problem(*root.at(("spec", "lexicons", language)), language, str(error)))
+    fallback = document.spec.fallback_language
+    if fallback not in document.spec.lexicons:
+        place = root.at(("spec", "fallback_language"))
+        problems.append(Problem(*place, None, f"fallback_language: '{fallback}' has no lexicon"))
+    if problems:
+        raise PolicyRefused(problems, origin=origin, text=text)
+    about = document.metadata
+    return Rules(about.id, about.version, f"sha256:{digest.hexdigest()}", document.spec, MappingProxyType(built))
 
 
 def rules_of(path: Path) -> Rules:
@@ -113,27 +136,19 @@ def _text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise _refused("", str(path), f"cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+        why = f"{path} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}"
+        raise PolicyRefused([Problem(1, 1, None, why)], origin=str(path)) from None
 
 
-def _document(text: str, origin: str) -> RulesDocument:
+def _checked(model: Any, root: Node, origin: str, text: str) -> Any:
     try:
-        return RulesDocument.model_validate(_parsed(text, origin))
+        return model.model_validate(root.plain())
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise _refused(text, origin, f"{where}: {first['msg'].lower()}") from None
+        raise PolicyRefused(problems_of(root, error, model), origin=origin, text=text) from None
 
 
-def _parsed(text: str, origin: str) -> dict[str, Any]:
+def _parsed(text: str, origin: str) -> Node:
     try:
-        plain = yaml_source.parse(text).plain()
+        return yaml_source.parse(text)
     except yaml_source.YamlRefused as refused:
         raise PolicyRefused([refused.problem], origin=origin, text=text) from None
-    if not isinstance(plain, dict):
-        raise _refused(text, origin, "the document must be a mapping")
-    return plain
-
-
-def _refused(text: str, origin: str, message: str) -> PolicyRefused:
-    return PolicyRefused([Problem(1, 1, None, message)], origin=origin, text=text)
