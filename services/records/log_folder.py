@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from services.records.tree.checkpoint import Head
 
 CHECKPOINT, VKEY, RETIRED, EARLIER = "checkpoint", "log.vkey", "retired.vkeys", "checkpoints"
 Tell = Callable[[int, int], None]
+# A checkpoint may claim any size: so many bundles are looked for in vain behind the last one that is there.
+MOST_MISSING = 4_096
 MAX_BUNDLE = tiles.WIDTH * (tiles.MAX_ENTRY + 2)
 
 
@@ -76,7 +79,7 @@ def audit(
     records are done.
     """
     try:
-        text = (folder / CHECKPOINT).read_bytes()[: note.MAX_NOTE].decode()
+        text = _text(folder / CHECKPOINT)
     except FileNotFoundError:
         return refused("there is no checkpoint in the folder")
     except UnicodeDecodeError:
@@ -88,20 +91,22 @@ def audit(
     except note.BadNote as error:
         return refused(str(error), text)
     files = _Files(folder)
-    earlier, notes, forged = _earlier(folder, keys, head)
-    forged = forged or _foreign_key(folder, text)
+    named, forged = _named_keys(folder, text)
+    earlier, notes, odd_one = _earlier(folder, keys, named, head)
+    forged = forged or odd_one
     if forged:
         return report(head, Finding(0, head.size, forged), notes)
     running = Audit(head, [*earlier, *known])
     oddities: list[Finding] = []
     back_dated = BackDated()
-    for number, width in tiles.widths(0, head.size):
+    for number, width in islice(tiles.widths(0, head.size), files.bundles + MOST_MISSING):
         entries, odd = files.entries(number, width)
         oddities += odd
         oddities += back_dated.look(number * tiles.WIDTH, entries)
         running.add(number, [merkle.leaf_hash(entry) for entry in entries], files.tile(0, number, width))
         tell(number * tiles.WIDTH + width, head.size)
-    found = running.finish(files.tile)
+    lost = head.size > (files.bundles + MOST_MISSING) * tiles.WIDTH
+    found = running.cut_short() if lost else running.finish(files.tile)
     oddities += files.odd(head.size)
     first = min([*([found] if found else []), *oddities], key=lambda each: each.start, default=None)
     return report(head, first, notes)
@@ -135,6 +140,7 @@ class _Files:
             if place is not None:
                 level, number, width = place
                 self._found.setdefault((level, number), []).append(width)
+        self.bundles = 1 + max((number for level, number in self._found if level == tiles.ENTRIES), default=-1)
 
     def tile(self, level: int, number: int, width: int) -> bytes | None:
         """The stored hashes of a tile; None where there are none. A wider tile serves too, cut to size."""
@@ -142,8 +148,8 @@ class _Files:
         if chosen is None:
             return None
         data = self._read(level, number, chosen, tiles.TILE_SIZE)
-        # One of another length than its name says is handed on as it is: it will not fit.
-        return data[: width * merkle.HASH_SIZE] if len(data) == chosen * merkle.HASH_SIZE else data
+        # One that is shorter than its name says is handed on as it is and will not fit; a longer one is none.
+        return data[: width * merkle.HASH_SIZE] if len(data) <= chosen * merkle.HASH_SIZE else b""
 
     def entries(self, number: int, width: int) -> tuple[list[bytes], list[Finding]]:
         """The records of a bundle, at most `width`, and what is odd about it."""
@@ -193,39 +199,52 @@ def _has_width(level: int | str, data: bytes, width: int) -> bool:
     return len(data) == width * merkle.HASH_SIZE
 
 
-def _earlier(folder: Path, keys: Sequence[note.Verifier], head: Head) -> tuple[list[Head], list[str], str]:
-    """The earlier checkpoints of the folder: those signed by `keys`, what to note, and what is forged."""
+def _text(file: Path) -> str:
+    """What stands in a file, a little more than a note may be at most. Raises OSError, UnicodeDecodeError."""
+    with file.open("rb") as opened:
+        return opened.read(note.MAX_NOTE + 1).decode()
+
+
+def _named_keys(folder: Path, text: str) -> tuple[list[note.Verifier], str]:
+    """The keys that lie in the folder, which nobody has to believe; and why they are not those of its log, if they are not."""
+    found: list[note.Verifier] = []
+    for name in (VKEY, RETIRED):
+        try:
+            keys = read_keys(_text(folder / name))
+            if name == VKEY and (len(keys) != 1 or not note.trusted(note.parse(text), keys)):
+                return [], f"{VKEY} in the folder is not the key that signed the checkpoint"
+            found += keys
+        except FileNotFoundError:
+            continue
+        except (note.BadNote, UnicodeDecodeError, OSError):
+            return [], f"{name} in the folder is no list of public keys: it was damaged or changed"
+    return found, ""
+
+
+def _earlier(
+    folder: Path, keys: Sequence[note.Verifier], named: Sequence[note.Verifier], head: Head
+) -> tuple[list[Head], list[str], str]:
+    """The earlier checkpoints of the folder: those signed by `keys`, what to note, and what is forged: also what is signed
+    neither by `keys` nor by those that the folder names."""
     found, unknown = [], 0
     for path in sorted((folder / EARLIER).glob("*")):
         if not path.is_file() or not path.name.isdecimal():
             continue
         try:
-            text = path.read_bytes()[: note.MAX_NOTE].decode()
-            signed = note.parse(text)
+            signed = note.parse(_text(path))
             each = Head.parse(signed.text)
             if each.origin != head.origin or str(each.size) != path.name:
                 raise note.BadNote("it is the checkpoint of another log or size")
-            if not note.trusted(signed, [key for key in keys if key.name == each.origin]):
+            if note.trusted(signed, [key for key in keys if key.name == each.origin]):
+                found.append(each)
+            elif named and not note.trusted(signed, [key for key in named if key.name == each.origin]):
+                raise note.BadNote(f"it is signed neither by the given key nor by one in {VKEY} or {RETIRED}")
+            else:
                 unknown += 1
-                continue
         except (UnicodeDecodeError, OSError, note.BadNote) as error:
-            return [], [], f"{EARLIER}/{path.name}: {error if isinstance(error, note.BadNote) else 'it cannot be read'}"
-        found.append(each)
+            return [], [], f"{EARLIER}/{path.name}: {error if isinstance(error, note.BadNote) else 'it is no text that can be read'}"
     notes = [f"{unknown} earlier checkpoints are signed by keys that were not given"] if unknown else []
     return found, notes, ""
-
-
-def _foreign_key(folder: Path, text: str) -> str:
-    """Why the key that lies in the folder is not one that signed the checkpoint; empty when it is, or there is none."""
-    try:
-        keys = read_keys((folder / VKEY).read_text(encoding="utf-8"))
-        if note.trusted(note.parse(text), keys):
-            return ""
-    except FileNotFoundError:
-        return ""
-    except (note.BadNote, UnicodeDecodeError, OSError):
-        pass
-    return f"{VKEY} in the folder is not the key that signed the checkpoint"
 
 
 class Writer:

@@ -36,6 +36,8 @@ def exact(index: int, reason: str) -> Finding:
 
 def between(start: int, end: int, why: str) -> Finding:
     """A range of records of which one is wrong at least."""
+    if start >= end:
+        return Finding(start, end, why)
     return Finding(start, end, f"a record from {start} to {end - 1} was changed, removed, inserted or moved: {why}")
 
 
@@ -83,6 +85,10 @@ class Audit:
             first + min(same, width - 1),
             merkle.root(kept) if stored is not None and len(stored) == tiles.TILE_SIZE else None,
         )
+
+    def cut_short(self) -> Finding:
+        """Instead of `finish`, where far fewer records are there than the head signs: the first that is missing, or the fork."""
+        return self._unconfirmed()
 
     def finish(self, read: ReadTile) -> Finding | None:
         """The first that is wrong; None when records, stored hashes and signed heads agree. `read` gives levels from 1 on."""

@@ -63,7 +63,8 @@ def open_trusted(
     head = Head.parse(signed.text)
     own = [key for key in keys if key.name == head.origin and key.algorithm == note.ED25519]
     if not note.trusted(signed, own):
-        raise note.BadNote("the checkpoint is not signed by the given key")
+        of = "" if own else f": it is of the log {head.origin}, and the given key is not"
+        raise note.BadNote(f"the checkpoint is not signed by the given key{of}")
     cosigners = [key for key in witnesses if key.algorithm == note.COSIGNATURE]
     wanted = len(witnesses) if quorum is None else quorum
     there = {(each.name, each.key_id) for each in note.trusted(signed, cosigners)}

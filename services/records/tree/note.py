@@ -145,7 +145,7 @@ def read_signer(text: str) -> Signer:
 
 def parse(text: str) -> Note:
     """The text and the signatures of a note. Raises BadNote."""
-    if len(text) > MAX_NOTE:
+    if len(text.encode(errors="surrogatepass")) > MAX_NOTE:
         raise BadNote("the note is too long")
     if any(ord(c) < 0x20 and c != "\n" for c in text):
         raise BadNote("the note holds control characters")
