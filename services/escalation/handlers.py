@@ -136,8 +136,9 @@ def teams_of(directory: Directory) -> Teams:
 def _counted(decision: Decision[EscalationState]) -> Decision[EscalationState]:
     for data in decision.events:
         if isinstance(data, DecisionMade):
-            for rule in data.policy.rules or ("default",):
-                _decisions(data.policy.id, data.policy.version, rule).inc()
+            for cited in (data.policy, *(data.regimes or ())):
+                for rule in cited.rules or ("default",):
+                    _decisions(cited.id, cited.version, rule).inc()
         elif isinstance(data, ClockMissed):
             _missed(data.deadline.clock, data.deadline.regime or "").inc()
         elif isinstance(data, AlarmRaised):

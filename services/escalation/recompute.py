@@ -87,7 +87,7 @@ class Recompute:
         """Plan a sweep now, whatever the policies say of old complaints; its number."""
         async with connection(self._pool) as conn:
             book = self._book(await conn.fetchval("select app_now()"))
-            number: int = await conn.fetchval(ASK, policies_of((book.own, *book.regimes)), by)
+            number: int = await conn.fetchval(ASK, policies_of(book.policies), by)
         return number
 
     async def _sweep(self) -> bool:
@@ -146,5 +146,5 @@ def policies_of(policies: Iterable[Any]) -> str:
 
 def _for_all(book: Book) -> list[Any]:
     """Those whose documents say that they are for complaints that are there already, too."""
-    rollouts = [(policy, policy.document.spec.rollout) for policy in (book.own, *book.regimes)]
+    rollouts = [(policy, policy.document.spec.rollout) for policy in book.policies]
     return [policy for policy, rollout in rollouts if rollout is not None and rollout.applies_to == "all_complaints"]

@@ -99,8 +99,9 @@ def _decided(data: Data) -> Told:
     clocks = [
         f"{names.get(c['name'], c['name'])} by {_when(c['due_at'], c['zone'])} ({c['target']})" for c in data["clocks"]
     ]
+    legal = [story_escalations.due(each) for each in data.get("deadlines", ()) if each.get("regime")]
     degraded = ["a fact was missing, so the default counts"] if data["policy"].get("degraded") else []
-    return Told("decided", "; ".join([raised, *clocks, *degraded, _by_rule(data["policy"])]))
+    return Told("decided", "; ".join([raised, *clocks, *degraded, _by_rule(data["policy"]), *legal]))
 
 
 def _status_changed(data: Data) -> Told:

@@ -15,17 +15,18 @@ def _name(clock: Data) -> str:
     return f"{name} ({clock['regime']})" if clock.get("regime") else name
 
 
-def _due(clock: Data) -> str:
+def due(clock: Data) -> str:
+    """A clock with its deadline, and who set it."""
     due = when(clock["due_at"], clock["zone"]) if clock.get("due_at") else "not known while it is paused"
     return f"{_name(clock)} due {due} ({clock['target']}, {', '.join(clock['rules'])} of {clock['policy']}/{clock['version']})"
 
 
 def _set(data: Data) -> str:
-    return f"{data['why']}: " + "; ".join(_due(each) for each in data["deadlines"])
+    return f"{data['why']}: " + "; ".join(due(each) for each in data["deadlines"])
 
 
 def _resumed(data: Data) -> str:
-    return f"{data['why']}: " + "; ".join(_due(each) for each in data["deadlines"])
+    return f"{data['why']}: " + "; ".join(due(each) for each in data["deadlines"])
 
 
 def _met(data: Data) -> str:
@@ -51,8 +52,8 @@ TELLERS: dict[str, tuple[str, Callable[[Data], str]]] = {
         "clocks paused", lambda d: f"waiting for the customer: {', '.join(d['clocks'])} stand still",
     ),
     "amends.escalation.clocks_resumed.v1": ("clocks resumed", _resumed),
-    "amends.escalation.clock_warned.v1": ("due soon", lambda d: _due(d["deadline"])),
-    "amends.escalation.clock_missed.v1": ("missed", lambda d: _due(d["deadline"])),
+    "amends.escalation.clock_warned.v1": ("due soon", lambda d: due(d["deadline"])),
+    "amends.escalation.clock_missed.v1": ("missed", lambda d: due(d["deadline"])),
     "amends.escalation.clocks_met.v1": ("met", _met),
     "amends.escalation.escalated.v1": ("escalated", _escalated),
     "amends.escalation.alarm_raised.v1": (

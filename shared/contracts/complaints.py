@@ -159,7 +159,8 @@ class PolicyCitation(Part):
     `inputs` maps a fact's path to the value that was read. `degraded` says that a fact was missing or a rule failed, so
     that the default was taken. `activation` is what put this version in force (0: the service's packaged default, not yet
     recorded). `late`: by the time of the decision another version was in force already. `policy_lag`: the service could
-    not be sure to know every activation. `facts` is everything that the policy was given, `outcome` what it answered.
+    not be sure to know every activation. `facts` is everything that the policy was given, `outcome` what it answered. Of
+    policies that decide together, only the first one's citation holds the facts: they are those of all.
     """
 
     id: str

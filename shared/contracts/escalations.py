@@ -48,8 +48,9 @@ class Deadline(Part):
 class DecisionMade(EventData):
     """Tier, clocks, guidance and remedy authority by policy. `trigger` is the event type that made it necessary.
 
-    `deadlines` are all clocks that this decision set, or moved to an earlier time; `clocks` repeats the first and the
-    last of the service's own, as the first release wrote them.
+    `policy` is the service's own, `regimes` are those of the legal regimes that were applied beside it. `deadlines` are
+    all clocks that this decision set, or moved to an earlier time; `clocks` repeats the first and the last of the
+    service's own, as the first release wrote them.
     """
 
     TYPE: ClassVar[str] = "amends.escalation.decision_made.v1"
@@ -62,6 +63,7 @@ class DecisionMade(EventData):
     trigger: str
     as_of: AwareDatetime
     deadlines: tuple[Deadline, ...] = ()
+    regimes: tuple[PolicyCitation, ...] | None = None
 
 
 class StatusChanged(EventData):
@@ -81,12 +83,16 @@ class StatusChanged(EventData):
 
 
 class ClocksSet(EventData):
-    """Clocks that were set or moved otherwise than by a decision: after a reply, a reopening, a changed policy or calendar."""
+    """Clocks that were set or moved otherwise than by a decision: after a reply, a reopening, a changed policy or calendar.
+
+    `policies`: those that were asked, where policies were: after a resolution, or because they have changed.
+    """
 
     TYPE: ClassVar[str] = "amends.escalation.clocks_set.v1"
     deadlines: tuple[Deadline, ...]
     why: Short
     at: AwareDatetime
+    policies: tuple[PolicyCitation, ...] | None = None
 
 
 class ClocksPaused(EventData):

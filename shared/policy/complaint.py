@@ -103,10 +103,10 @@ class ComplaintFacts:
         return {"as_of": time, "complaint": complaint}
 
 
-def citation(policy: Policy, result: PolicyResult) -> PolicyCitation:
-    """What a decision cites: enough to find the rules and to recompute it."""
+def citation(policy: Policy, result: PolicyResult, *, facts: bool = True) -> PolicyCitation:
+    """What a decision cites: enough to find the rules and to recompute it. Without `facts` where another one holds them."""
     return PolicyCitation(
         id=policy.id, version=policy.version, digest=policy.digest, rules=result.rules, inputs=result.inputs,
         degraded=result.degraded, activation=policy.activation, late=policy.late or None, policy_lag=policy.lag or None,
-        facts=dict(result.facts), outcome=result.outcome,
+        facts=dict(result.facts) if facts else None, outcome=result.outcome,
     )  # fmt: skip

@@ -14,8 +14,17 @@ Citation = Mapping[str, Any]
 _MARKS = frozenset(("id", "version", "digest", "rules", "inputs"))
 
 
-def citations(data: Any, depth: int = 4) -> Iterator[Citation]:
-    """Every citation of a policy in the data of an event, wherever it stands."""
+def citations(data: Any) -> Iterator[Citation]:
+    """Every citation of a policy in the data of an event, wherever it stands, with the facts that it was decided from."""
+    facts = None
+    for found in _citations(data, 4):
+        if found.get("facts") is None and facts is not None:  # decided together with the one before
+            found = {**found, "facts": facts}
+        facts = found.get("facts")
+        yield found
+
+
+def _citations(data: Any, depth: int) -> Iterator[Citation]:
     if isinstance(data, Mapping):
         if data.keys() >= _MARKS:
             yield data
@@ -24,7 +33,7 @@ def citations(data: Any, depth: int = 4) -> Iterator[Citation]:
     if isinstance(data, list) and depth:
         for each in data:
             if isinstance(each, Mapping | list):
-                yield from citations(each, depth - 1)
+                yield from _citations(each, depth - 1)
 
 
 def again(policy: Policy, citation: Citation) -> PolicyResult:

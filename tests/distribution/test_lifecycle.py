@@ -202,7 +202,11 @@ def test_a_pack_is_switched_on_by_two_people_and_off_again(stack: Stack, run: Ru
     _until(lambda: all(r["packs"] == ["uk-fca-disp/1"] for r in run("status")[1]["replicas"]))
     complaint = stack.send("regulated")
     stack.decision(complaint)
-    _until(lambda: "uk-fca-disp" in json.dumps(stack.timeline(complaint)))
+    code, answer = run("explain", complaint)
+    assert [each["policy"] for each in answer["decisions"]] == [POLICY.id, "uk-fca-disp"]
+    regime = answer["decisions"][1]
+    assert (regime["version"], regime["outcome"]["clocks"]["disp_final_response"]) == (1, "56d")
+    assert run("replay", "--policy", "uk-fca-disp")[1]["same"] == 1
     code, answer = run("rollback", "uk-fca-disp", "--reason", "we are not")
     assert (code, answer["activations"][0]["mode"], answer["confirmed"]) == (0, "ended", 2)
     assert all(r["packs"] == [] for r in run("status")[1]["replicas"])

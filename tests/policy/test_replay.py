@@ -6,10 +6,16 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.escalation.domain import Book, on_event
+from shared.contracts.codec import write_data
+from shared.contracts.complaints import ComplaintReceived
 from shared.contracts.escalations import PolicyCitation
+from shared.policy.commands import PACKS
 from shared.policy.complaint import citation
+from shared.policy.document import load_policy
 from shared.policy.replay import citations, differences
 from tests.domain import examples
+from tests.domain.examples import START, contact
 from tests.policy.documents import facts
 
 POLICY = examples.policy("escalation")
@@ -64,3 +70,13 @@ def test_citations_are_found_wherever_they_stand() -> None:
     }
     assert list(citations(data)) == [cited, cited]
     assert list(citations([1, None, "x"])) == []
+
+
+def test_policies_that_decided_together_are_each_decided_again_from_the_facts_of_all() -> None:
+    together = Book(POLICY, tuple(load_policy(each.read_text(), origin=each.name) for each in PACKS))
+    decided = on_event(None, ComplaintReceived(contact=contact(severity=4, tags=("legal",))), START, together).events[0]
+    data = orjson.loads(write_data(decided))
+    found = list(citations(data))
+    assert [each["id"] for each in found] == [POLICY.id, "uk-fca-disp", "us-cfpb"]
+    assert [differences(policy, each) for policy, each in zip(together.policies, found, strict=True)] == [[], [], []]
+    assert [each for each in data["regimes"] if "facts" in each] == [], "they are recorded once"

@@ -4,39 +4,47 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from services.escalation.domain import clocks, tiers
 from services.escalation.domain.clocks import Running
-from services.escalation.domain.promises import Book, counts_from_resolution, page, wanted
+from services.escalation.domain.promises import (
+    Book,
+    Said,
+    calendars_of,
+    cited,
+    counts_from_resolution,
+    page,
+    said,
+    wanted,
+)
 from services.escalation.domain.state import EscalationState, Events, Step
 from shared.calendar import clock as business
 from shared.calendar.durations import read
 from shared.calendar.plain import calendar_of
 from shared.calendar.zones import to_instant, to_seconds
 from shared.contracts.escalations import Cause, ClockMissed, ClocksSet, DecisionMade
-from shared.policy.complaint import citation
-from shared.policy.evaluate import PolicyResult
 
 S = EscalationState
 
 
 def decide(before: S, as_of: datetime, book: Book, trigger: str, *, always: bool = False) -> Step:
     """Apply the policies. No event when they say what they said before, unless `always`."""
-    facts = before.facts.as_of(as_of)
-    result = book.own.decide(facts)
+    those = said(book.policies, before.facts.as_of(as_of))
+    _, result = those[0]
     tiers_now = tiers.decided(before.tiers, result)
-    running, set_now = _started(before, facts, result, as_of, book)
+    running, set_now = _started(before, those, as_of)
     after = replace(before, tiers=tiers_now, clocks=running)
     if not always and not set_now and tiers_now == before.tiers:
         return after, ()
+    own, *regimes = cited(those)
     decision = DecisionMade(
         tier=tiers_now.tier or 1,
         previous_tier=before.tiers.tier,
         clocks=clocks.as_first_released(running),
         remedy_authority=tiers_now.remedy_authority,
         guidance=result.guidance,
-        policy=citation(book.own, result),
+        policy=own,
+        regimes=tuple(regimes) or None,
         trigger=trigger,
         as_of=as_of,
         deadlines=tuple([clocks.deadline(running, each) for each in set_now]),
@@ -45,48 +53,41 @@ def decide(before: S, as_of: datetime, book: Book, trigger: str, *, always: bool
     return after, (decision, *tiers.risen(before.tiers, tiers_now, result, by, as_of))
 
 
-def _started(
-    before: S, facts: dict[str, Any], result: PolicyResult, as_of: datetime, book: Book
-) -> tuple[clocks.Clocks, tuple[Running, ...]]:
-    """The clocks by what the service's own policy says (`result`), and those of the legal regimes."""
-    wishes = list(wanted(book.own, result))
-    calendars = {page(book.own).calendar: page(book.own).calendar_text}
-    for regime in book.regimes:
-        wishes += wanted(regime, regime.decide(facts), regime.id)
-        calendars[page(regime).calendar] = page(regime).calendar_text
+def _started(before: S, those: Said, as_of: datetime) -> tuple[clocks.Clocks, tuple[Running, ...]]:
+    """The clocks by what the service's own policy says, and those of the legal regimes."""
+    wishes = [each for policy, result in those for each in wanted(policy, result)]
     received = to_seconds(before.facts.received_at or as_of)
-    return clocks.started(before.clocks, wishes, calendars, received=received, resolved=None)
+    return clocks.started(before.clocks, wishes, calendars_of(those), received=received, resolved=None)
 
 
 def recomputed(before: S, now: datetime, book: Book) -> Step:
     """By the policies in force now: further clocks, and deadlines that are earlier than promised; none is ever later."""
     if before.facts.received_at is None or before.facts.status not in ("open", "waiting"):
         return before, ()
-    facts = before.facts.as_of(now)
-    running, set_now = _started(before, facts, book.own.decide(facts), now, book)
+    those = said(book.policies, before.facts.as_of(now))
+    running, set_now = _started(before, those, now)
     if not set_now:
         return before, ()
     deadlines = tuple([clocks.deadline(running, each) for each in set_now])
-    why = f"worked out again by {', '.join(f'{each.id}/{each.version}' for each in (book.own, *book.regimes))}"[:255]
-    return replace(before, clocks=running), (ClocksSet(deadlines=deadlines, why=why, at=to_instant(to_seconds(now))),)
+    why = f"worked out again by {', '.join(f'{each.id}/{each.version}' for each in book.policies)}"[:255]
+    event = ClocksSet(deadlines=deadlines, why=why, at=to_instant(to_seconds(now)), policies=cited(those))
+    return replace(before, clocks=running), (event,)
 
 
 def after_resolution(before: S, at: datetime, book: Book, resolved: int) -> Step:
     """Clocks that count from the resolution, such as the one for its summary in writing."""
-    sources = [(policy, "" if policy is book.own else policy.id) for policy in (book.own, *book.regimes)]
-    sources = [(policy, regime) for policy, regime in sources if counts_from_resolution(policy)]
-    if not sources:
+    asked = [policy for policy in book.policies if counts_from_resolution(policy)]
+    if not asked:
         return before, ()
-    facts = before.facts.as_of(at)
-    wishes = [each for policy, regime in sources for each in wanted(policy, policy.decide(facts), regime)
-              if each.counts_from == "resolved"]  # fmt: skip
-    calendars = {page(policy).calendar: page(policy).calendar_text for policy, _ in sources}
+    those = said(asked, before.facts.as_of(at))
+    wishes = [each for policy, result in those for each in wanted(policy, result) if each.counts_from == "resolved"]
     received = to_seconds(before.facts.received_at or at)
-    running, set_now = clocks.started(before.clocks, wishes, calendars, received=received, resolved=resolved)
+    running, set_now = clocks.started(before.clocks, wishes, calendars_of(those), received=received, resolved=resolved)
     if not set_now:
         return before, ()
     deadlines = tuple([clocks.deadline(running, each) for each in set_now])
-    return replace(before, clocks=running), (ClocksSet(deadlines=deadlines, why="the complaint is resolved", at=to_instant(resolved)),)
+    event = ClocksSet(deadlines=deadlines, why="the complaint is resolved", at=to_instant(resolved), policies=cited(those))
+    return replace(before, clocks=running), (event,)
 
 
 def missed(before: S, missed: tuple[Running, ...], now: datetime, book: Book, events: Events) -> Step:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
 from shared.calendar.durations import Duration, read
 from shared.calendar.plain import digest_of, text_of
+from shared.contracts.escalations import PolicyCitation
+from shared.policy.complaint import citation
 from shared.policy.evaluate import Policy, PolicyResult
 from shared.policy.shape import ClockKind
 
@@ -60,11 +62,23 @@ class Book:
     top_tier: int = 3
     desks: tuple[str, ...] = ()
 
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        return (self.own, *self.regimes)
+
+
+Said = tuple[tuple[Policy, PolicyResult], ...]
+"""What policies say of the same facts, the service's own first."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """What is read from a policy once: its calendar, and what each rule sets, by outcome and clock."""
+    """What is read from a policy once: its calendar, and what each rule sets, by outcome and clock.
 
+    `regime`: the legal regime that it is of; empty: it is the service's own.
+    """
+
+    regime: str
     calendar: str
     calendar_text: str
     kinds: Mapping[str, ClockKind]
@@ -79,7 +93,7 @@ def page(policy: Policy) -> _Page:
     named = spec.calendar if isinstance(spec.calendar, str) else digest_of(text)
     kinds = {name: ClockKind(title=name, pausable=True) for name in _OWN} | spec.clocks
     sets = {rule.id: {(each.name, each.key): each.value for each in rule.settings} for rule in policy.rules.rules}
-    return _Page(named, text, kinds, sets)
+    return _Page(policy.id if policy.kind == "RegimePolicy" else "", named, text, kinds, sets)
 
 
 def counts_from_resolution(policy: Policy) -> bool:
@@ -87,24 +101,39 @@ def counts_from_resolution(policy: Policy) -> bool:
     return any(kind.counts_from == "resolved" for kind in page(policy).kinds.values())
 
 
-def wanted(policy: Policy, result: PolicyResult, regime: str = "") -> Iterator[Wanted]:
-    """The clocks of a result. `regime`: the policy is that of a legal regime."""
-    for name, (outcome, met_by) in () if regime else _OWN.items():
+def said(policies: Iterable[Policy], facts: Mapping[str, Any]) -> Said:
+    """What each of the policies says."""
+    return tuple([(policy, policy.decide(facts)) for policy in policies])
+
+
+def cited(those: Said) -> tuple[PolicyCitation, ...]:
+    """What a decision of several policies together cites: the first holds the facts of all."""
+    return tuple([citation(policy, result, facts=index == 0) for index, (policy, result) in enumerate(those)])
+
+
+def calendars_of(those: Said) -> dict[str, str]:
+    """The calendars that their clocks are counted by, as text by name."""
+    return {page(policy).calendar: page(policy).calendar_text for policy, _ in those}
+
+
+def wanted(policy: Policy, result: PolicyResult) -> Iterator[Wanted]:
+    """The clocks of a result."""
+    for name, (outcome, met_by) in () if page(policy).regime else _OWN.items():
         if outcome in result.outcome:
-            yield _wanted(policy, result, name, regime, (outcome, None), result.outcome[outcome], met_by)
+            yield _wanted(policy, result, name, (outcome, None), result.outcome[outcome], met_by)
     for name, text in result.outcome.get("clocks", {}).items():
-        yield _wanted(policy, result, name, regime, ("clocks", name), text, page(policy).kinds[name].met_by)
+        yield _wanted(policy, result, name, ("clocks", name), text, page(policy).kinds[name].met_by)
 
 
 def _wanted(
-    policy: Policy, result: PolicyResult, name: str, regime: str, place: tuple[str, str | None], text: str, met_by: MetBy
+    policy: Policy, result: PolicyResult, name: str, place: tuple[str, str | None], text: str, met_by: MetBy
 ) -> Wanted:
     read_once = page(policy)
     rules = tuple([rule for rule in result.rules if read_once.sets[rule].get(place) == text])
     kind = read_once.kinds[name]
     return Wanted(
         name=name,
-        regime=regime,
+        regime=read_once.regime,
         target=Target(text, read_once.calendar, policy.id, policy.version, rules or ("default",)),
         legal=kind.legal,
         pausable=kind.pausable and not kind.legal,
