@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from services.escalation.domain import Book, on_event
 from shared.contracts.codec import write_data
-from shared.contracts.complaints import ComplaintReceived
-from shared.contracts.escalations import PolicyCitation
+from shared.contracts.complaints import ComplaintReceived, PolicyCitation
 from shared.policy.commands import PACKS
 from shared.policy.complaint import citation
 from shared.policy.document import load_policy

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from shared.calendar.durations import Duration, read
 from shared.calendar.plain import digest_of, text_of
-from shared.contracts.escalations import PolicyCitation
+from shared.contracts.complaints import PolicyCitation
 from shared.policy.complaint import citation
 from shared.policy.evaluate import Policy, PolicyResult
 from shared.policy.shape import ClockKind
