@@ -12,6 +12,8 @@ import typer
 from shared.policy import schemas, yaml_source
 from shared.policy.analysis.check import check
 from shared.policy.analysis.proofs import proofs
+from shared.policy.distribution.line import Versioned
+from shared.policy.distribution.versions import kind_of, load_file
 from shared.policy.document import load_policy
 from shared.policy.editor import document_schema
 from shared.policy.evaluate import Policy
@@ -19,6 +21,7 @@ from shared.policy.facts import Fact
 from shared.policy.facts_json import FactsRefused, read_facts
 from shared.policy.problems import PolicyRefused, Problem, describe
 from shared.policy.tests_inside import coverage, run_tests
+from shared.text.reading.rules import KIND as READING_RULES
 
 app = typer.Typer(
     name="policy",
@@ -51,11 +54,14 @@ def validate(
     """
     try:
         text = document_text(file)
-        policy = load_policy(text, origin=str(file))
+        policy, _ = load_file(file, text)
+        if not isinstance(policy, Policy):
+            _say_valid(policy, file, as_json)
+            return
         if found := check(policy, text):
             raise PolicyRefused(found, origin=str(file), text=text)
     except PolicyRefused as refused:
-        _refuse(refused, {"valid": False}, as_json)
+        _refuse(refused, {"valid": False}, as_json, file)
     proved, assumptions = proofs(policy, text) if prove else ([], ())
     errors = [each.problem for each in proved if each.is_error]
     warnings = (*policy.warnings, *(each.problem for each in proved if each.is_warning))
@@ -198,15 +204,18 @@ def _rows(prefix: str, facts: Any) -> list[tuple[str, Fact]]:
     return rows
 
 
-def checked(file: Path, as_json: bool) -> tuple[Policy, str]:
-    """A document that `validate` and `test` both pass, and its text; otherwise the command says why and ends with 1."""
+def checked(file: Path, as_json: bool) -> tuple[Versioned, str, dict[str, str]]:
+    """A document that `validate` and `test` both pass, its text, and the texts that it names; otherwise the command says why
+    and ends with 1."""
     try:
         text = document_text(file)
-        policy = load_policy(text, origin=str(file))
+        policy, parts = load_file(file, text)
+        if not isinstance(policy, Policy):
+            return policy, text, parts
         if found := check(policy, text):
             raise PolicyRefused(found, origin=str(file), text=text)
     except PolicyRefused as refused:
-        _refuse(refused, {"published": False}, as_json)
+        _refuse(refused, {"published": False}, as_json, file)
     outcomes = run_tests(policy)
     failed = [outcome.name for outcome in outcomes if not outcome.passed]
     missed = [rule for rule, names in coverage(policy, outcomes).items() if not names]
@@ -219,21 +228,35 @@ def checked(file: Path, as_json: bool) -> tuple[Policy, str]:
             typer.echo(f"{file}: no test hits rule {rule}", err=True)
         typer.echo(f"{file}: not published; see: amends policy test {file}", err=True)
         raise typer.Exit(1)
-    return policy, text
+    return policy, text, parts
 
 
 def load_document(file: Path, shape: dict[str, Any], as_json: bool) -> Policy:
     """The policy of a document; what is wrong with it ends the command with 1. `shape`: see _refuse."""
     try:
-        return load_policy(document_text(file), origin=str(file))
+        text = document_text(file)
+        if kind_of(text) == READING_RULES:
+            _wrong_use(f"{file}: reading rules decide nothing; measure them: amends intake eval LABELLED.csv --rules {file}")
+        return load_policy(text, origin=str(file))
     except PolicyRefused as refused:
-        _refuse(refused, shape, as_json)
+        _refuse(refused, shape, as_json, file)
 
 
-def _refuse(refused: PolicyRefused, shape: dict[str, Any], as_json: bool) -> NoReturn:
-    """Show what is wrong with the document and end with 1. `shape` is the JSON object's beginning."""
+def _say_valid(rules: Versioned, file: Path, as_json: bool) -> None:
     if as_json:
-        print_json({**shape, "errors": [each.as_json() for each in refused.problems], "warnings": []})
+        print_json({"valid": True, "errors": [], "warnings": []})
+    else:
+        typer.echo(f"{file}: valid ({rules.id} version {rules.version}, {rules.digest[:19]})")
+
+
+def _refuse(refused: PolicyRefused, shape: dict[str, Any], as_json: bool, file: Path) -> NoReturn:
+    """Show what is wrong with the document and end with 1. `shape` is the JSON object's beginning.
+
+    A problem of another file, which the document names, says which one.
+    """
+    if as_json:
+        where = {} if refused.origin == str(file) else {"file": refused.origin}
+        print_json({**shape, "errors": [each.as_json() | where for each in refused.problems], "warnings": []})
     else:
         _show(refused.problems, refused.text, Path(refused.origin), "error")
         count = len(refused.problems)

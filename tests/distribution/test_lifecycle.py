@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,8 +34,8 @@ class Stack:
     folder: Path
     other_key: str
 
-    def send(self, name: str) -> str:
-        body = {"event_id": f"e-{name}", "record_id": name, "text": "My parcel never came", "category": "delivery"}
+    def send(self, name: str, text: str = "My parcel never came") -> str:
+        body = {"event_id": f"e-{name}", "record_id": name, "text": text, "category": "delivery"}
         answer = self.client.post(f"{self.services['intake'].url}/v1/complaints", json=[body])
         assert answer.status_code == 202, answer.text
         complaint: str = answer.json()["items"][0]["complaint_id"]
@@ -44,6 +45,17 @@ class Stack:
         answer = self.client.get(f"{self.services['records'].url}/v1/complaints/{complaint}")
         found: list[dict[str, Any]] = answer.json()["timeline"] if answer.status_code == 200 else []
         return found
+
+    def reading(self, complaint: str) -> dict[str, Any]:
+        """What intake read in its first contact, once it is recorded."""
+        deadline = time.monotonic() + 40
+        while time.monotonic() < deadline:
+            for event in self.timeline(complaint):
+                if event["type"] == "amends.complaint.received.v1":
+                    found: dict[str, Any] = event["data"]["contact"]["reading"]
+                    return found
+            time.sleep(0.1)
+        raise AssertionError("nothing was recorded")
 
     def decision(self, complaint: str) -> dict[str, Any]:
         """What the first decision about it cites, once it is recorded."""
@@ -66,7 +78,10 @@ def stack(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         asyncio.run(deployment.prepare())
         key, other_key = asyncio.run(deployment.add_key("anna")), asyncio.run(deployment.add_key("ben"))
         environment = deployment.environment()
-        named = [("intake", "intake"), ("escalation", "escalation"), ("escalation-2", "escalation"), ("records", "records")]
+        named = [
+            ("intake", "intake"), ("intake-2", "intake"), ("escalation", "escalation"), ("escalation-2", "escalation"),
+            ("records", "records"),
+        ]  # fmt: skip
         services = {
             name: ServiceProcess(service, environment=environment, folder=folder, name=name) for name, service in named
         }
@@ -75,6 +90,7 @@ def stack(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             "AMENDS_API_KEY": key,
             "AMENDS_KAFKA_BOOTSTRAP": cluster.kafka_bootstrap,
             "AMENDS_KAFKA_TOPIC_PREFIX": prefix,
+            "AMENDS_INTAKE_URL": services["intake"].url,
             "AMENDS_ESCALATION_URL": services["escalation"].url,
             "AMENDS_RECORDS_URL": services["records"].url,
         }
@@ -110,6 +126,11 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return code, json.loads(said.out) if said.out else said.err
 
     return call
+
+
+def running(run: Run, what: str, service: str = "escalation") -> list[Any]:
+    """What `policy status` tells of each replica of a service."""
+    return [replica[what] for replica in run("status")[1]["replicas"] if replica["service"] == service]
 
 
 def document(folder: Path, version: int, text: str = PACKAGED) -> str:
@@ -148,13 +169,14 @@ def test_publish_shadow_activate_explain_roll_back_replay(stack: Stack, run: Run
     code, answer = run("activate", POLICY.id, str(second), "--reason", "better", "--at", soon, "--in-the-past")
     assert (code, answer["activations"][0]["by"]) == (0, ["anna"])
     seq = answer["activations"][0]["seq"]
-    _until(lambda: [r["activation"] for r in run("status")[1]["replicas"]] == [seq, seq])
+    _until(lambda: running(run, "activation") == [seq, seq])
     complaint = stack.send("after")
     cited = stack.decision(complaint)
     assert (cited["version"], cited["activation"]) == (second, seq)
     code, answer = run("explain", complaint)
-    assert answer["decisions"][0]["version"] == second
-    assert answer["decisions"][0]["inputs"] == cited["inputs"]
+    assert [decision["service"] for decision in answer["decisions"]] == ["intake", "escalation"]
+    assert answer["decisions"][1]["version"] == second
+    assert answer["decisions"][1]["inputs"] == cited["inputs"]
 
     code, answer = run("rollback", POLICY.id, "--reason", "not better")
     assert (code, answer["confirmed"], answer["not_confirmed"]) == (0, 2, [])
@@ -199,7 +221,7 @@ def test_a_pack_is_switched_on_by_two_people_and_off_again(stack: Stack, run: Ru
     code, answer = run(*on, "--key", stack.other_key)
     assert (code, answer["activations"][0]["by"]) == (0, ["anna", "ben"])
 
-    _until(lambda: all(r["packs"] == ["uk-fca-disp/1"] for r in run("status")[1]["replicas"]))
+    _until(lambda: running(run, "packs") == [["uk-fca-disp/1"]] * 2)
     complaint = stack.send("regulated")
     stack.decision(complaint)
     code, answer = run("explain", complaint)
@@ -209,10 +231,47 @@ def test_a_pack_is_switched_on_by_two_people_and_off_again(stack: Stack, run: Ru
     assert run("replay", "--policy", "uk-fca-disp")[1]["same"] == 1
     code, answer = run("rollback", "uk-fca-disp", "--reason", "we are not")
     assert (code, answer["activations"][0]["mode"], answer["confirmed"]) == (0, "ended", 2)
-    assert all(r["packs"] == [] for r in run("status")[1]["replicas"])
+    assert running(run, "packs") == [[], []]
     complaint = stack.send("not-regulated")
     stack.decision(complaint)
     assert "uk-fca-disp" not in json.dumps(stack.timeline(complaint))
+    assert run("replay")[1]["different"] == 0
+
+
+def test_reading_rules_are_changed_without_a_restart(stack: Stack, run: Run) -> None:
+    folder = stack.folder / "reading"
+    shutil.copytree(str(files("services.intake") / "policy"), folder)
+    file = folder / "reading.retail.yaml"
+    changed = file.read_text().replace("\n  version: 1\n", "\n  version: 900\n")
+    file.write_text(changed.replace("    en: [", "    en: [house.yaml, "))
+    (folder / "house.yaml").write_text("labels:\n  threat.press: the zorbling gazette\n")
+    text = "My parcel never came, and I write to the Zorbling Gazette"
+    before = stack.reading(stack.send("read-before", text))
+    assert (before["rules"], before["threats"]) == ("reading.retail/1", [])
+
+    (folder / "house.yaml").write_text("lables: {}\n")
+    code, answer = run("publish", str(file))
+    assert (code, answer["published"], answer["errors"][0]["file"], answer["errors"][0]["line"]) == (1, False, "house.yaml", 1)
+    (folder / "house.yaml").write_text("labels:\n  threat.press: the zorbling gazette\n")
+    assert run("validate", str(file)) == (0, {"valid": True, "errors": [], "warnings": []})
+    code, answer = run("publish", str(file))
+    assert (code, answer["published"], answer["service"]) == (0, True, "intake")
+    assert run("show", "reading.retail", "--version", "900")[1]["parts"]["house.yaml"].startswith("labels:")
+    assert run("activate", "reading.retail", "900", "--reason", "x", "--shadow")[0] == 2
+    soon = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+    code, answer = run("activate", "reading.retail", "900", "--reason", "our local paper", "--at", soon, "--in-the-past")
+    assert code == 0, answer
+    seq = answer["activations"][0]["seq"]
+    _until(lambda: running(run, "packs", "intake") == [["reading.retail/900"]] * 2)
+    assert all(running(run, "as_activated", "intake"))
+    after = stack.reading(stack.send("read-after", text))
+    assert (after["rules"], after["rules_activation"], after["threats"]) == ("reading.retail/900", seq, ["press"])
+    assert after["severity_by"]["rules"] == ["INT-040"]
+
+    code, answer = run("rollback", "reading.retail", "--reason", "not that paper")
+    assert (code, answer["confirmed"], answer["activations"][0]["voids"]) == (0, 2, [seq])
+    back = stack.reading(stack.send("read-again", text))
+    assert (back["rules"], back["threats"]) == ("reading.retail/1", [])
     assert run("replay")[1]["different"] == 0
 
 
@@ -224,7 +283,7 @@ def test_a_replica_that_was_frozen_over_a_rollback_does_not_decide_by_what_is_vo
     assert run("publish", document(stack.folder, number))[0] == 0
     soon = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
     seq = run("activate", POLICY.id, str(number), "--reason", "x", "--at", soon, "--in-the-past")[1]["activations"][0]["seq"]
-    _until(lambda: [r["activation"] for r in run("status")[1]["replicas"]] == [seq, seq])
+    _until(lambda: running(run, "activation") == [seq, seq])
     frozen = stack.services["escalation-2"].child
     frozen.freeze()
     try:

@@ -25,7 +25,7 @@ from shared.policy.distribution.actions import Request
 from shared.policy.distribution.records import Records
 from shared.policy.distribution.replicas import Behind, await_replicas
 from shared.policy.distribution.topics import Written
-from shared.policy.document import load_policy
+from shared.policy.distribution.versions import load_version, published_beside
 from shared.policy.evaluate import Policy
 
 app = typer.Typer()
@@ -42,10 +42,10 @@ WAIT_S = 15.0
 def publish(file: documents.File, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
     """Publish a document as a version of its policy: for ever, and not in force yet. Refused unless it is valid and all
     its tests pass."""
-    policy, text = documents.checked(file, as_json)
+    policy, text, parts = documents.checked(file, as_json)
     where, _ = kafka.settings()
     by = _person(policy.service, url, key)
-    written = _write(where, policy.service, lambda records: actions.publish(records, policy, text, by, utc_now()))
+    written = _write(where, policy.service, lambda records: actions.publish(records, policy, text, by, utc_now(), parts))
     if as_json:
         about = {"policy": policy.id, "version": policy.version, "digest": policy.digest, "service": policy.service}
         print_json({"published": bool(written), **about, "by": by})
@@ -91,24 +91,22 @@ def activate(
         raise WrongUse("--for goes with --shadow")
     where, _ = kafka.settings()
     chosen = _published(where, policy, version)
-    document = load_policy(chosen.text, origin=chosen.key)
+    document = load_version(chosen.text, origin=chosen.key, beside=published_beside(chosen.parts, chosen.key))
     person = _person(chosen.service, url, key)
     if override is not None and not override.strip():
         raise WrongUse("--override needs a reason")
     request = Request(person, reason, _instant(at), in_the_past, override)
     if shadow:
+        if not isinstance(document, Policy):
+            raise WrongUse(f"{document.kind} cannot be shadowed: they decide nothing. Try them on labelled texts: amends intake eval")
         span = for_ or (document.document.spec.rollout.shadow if document.document.spec.rollout else None)
         until = None if span is None else utc_now() + _span(span)
         _tell(_write(where, chosen.service, lambda r: actions.shadow(r, chosen, request, until, utc_now())), as_json)
         return
     _check_replicas(where, chosen)
-    if document.document.spec.guardrails is not None:
+    if isinstance(document, Policy) and document.document.spec.guardrails is not None:
         _check_guardrails(document, override)
-    rollout = document.document.spec.rollout
-    approvers = rollout.approvers if rollout else 1
-    if rollout and rollout.canary_percent not in (None, 0, 100):
-        typer.echo("canary_percent is not supported yet: the version counts for all; try it with --shadow", err=True)
-    written = _write(where, chosen.service, lambda r: actions.activate(r, chosen, approvers, request, utc_now()))
+    written = _write(where, chosen.service, lambda r: actions.activate(r, chosen, document.approvers, request, utc_now()))
     if not written and not as_json:
         typer.echo(f"{policy} version {version} is in force then anyway; nothing to do")
         return

@@ -56,6 +56,8 @@ def show(
             print_json(chosen.model_dump(mode="json"))
         else:
             typer.echo(chosen.text, nl=not chosen.text.endswith("\n"))
+            if chosen.parts:
+                typer.echo(f"published with {', '.join(chosen.parts)}; --json has them, too", err=True)
         return
     versions = sorted((v for v in records.versions.values() if v.policy == policy), key=lambda v: v.version)
     history = [a for a in records.of_service(chosen.service) if a.policy == policy]

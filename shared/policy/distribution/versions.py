@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from shared.policy.distribution.line import Versioned
 from shared.policy.document import load_policy
 from shared.policy.problems import PolicyRefused, Problem
 from shared.text.reading import rules as reading_rules
 
+MAX_BYTES = 1536 * 1024  # it is one record of a topic that takes 2 MiB
 _KIND = re.compile(r"^kind:[ \t]*[\"']?(\w+)", re.MULTILINE)
 
 def kind_of(text: str) -> str:
@@ -26,6 +28,27 @@ def load_version(text: str, *, origin: str, beside: Callable[[str], str]) -> Ver
     if kind_of(text) == reading_rules.KIND:
         return reading_rules.load_rules(text, origin=origin, beside=beside)
     return load_policy(text, origin=origin)
+
+
+def load_file(file: Path, text: str) -> tuple[Versioned, dict[str, str]]:
+    """The document of a file, and the texts of the files that it names, by those names. Raises PolicyRefused."""
+    parts: dict[str, str] = {}
+
+    def beside(name: str) -> str:
+        path = file.parent / name
+        try:
+            parts[name] = path.read_bytes().decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            why = f"{name} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}"
+            line = next((n for n, each in enumerate(text.splitlines(), 1) if name in each), 1)
+            raise PolicyRefused([Problem(line, 1, None, why)], origin=str(file), text=text) from None
+        return parts[name]
+
+    document = load_version(text, origin=str(file), beside=beside)
+    if sum(len(each.encode()) for each in (text, *parts.values())) > MAX_BYTES:
+        why = f"with the files that it names it is longer than {MAX_BYTES // 1024:,} KiB"
+        raise PolicyRefused([Problem(1, 1, None, why)], origin=str(file), text=text)
+    return document, parts
 
 
 def published_beside(parts: Mapping[str, str], origin: str) -> Callable[[str], str]:
