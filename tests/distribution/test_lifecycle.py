@@ -174,9 +174,10 @@ def test_publish_shadow_activate_explain_roll_back_replay(stack: Stack, run: Run
     cited = stack.decision(complaint)
     assert (cited["version"], cited["activation"]) == (second, seq)
     code, answer = run("explain", complaint)
-    assert [decision["service"] for decision in answer["decisions"]] == ["intake", "escalation"]
-    assert answer["decisions"][1]["version"] == second
-    assert answer["decisions"][1]["inputs"] == cited["inputs"]
+    explained = {decision["service"]: decision for decision in reversed(answer["decisions"])}
+    assert explained["intake"]["policy"] == "intake.retail"
+    assert explained["escalation"]["version"] == second
+    assert explained["escalation"]["inputs"] == cited["inputs"]
 
     code, answer = run("rollback", POLICY.id, "--reason", "not better")
     assert (code, answer["confirmed"], answer["not_confirmed"]) == (0, 2, [])
