@@ -7,6 +7,7 @@ from functools import partial
 
 from services.intake import acknowledgement, api, deliveries, hooks, merges, sources
 from services.intake.accepting import SERVICE, Accepting
+from services.intake.balance import Balance
 from services.intake.domain import IntakeState
 from services.intake.fetching import Fetcher
 from services.intake.handlers import Handlers
@@ -57,6 +58,7 @@ def build(base: Base) -> Parts:
             "normalize": handlers.normalize,
             "policies": policies.run,
             "fetch": fetcher.run,
+            "balance": Balance(base.pool).run,
             LOOP: topics.run,
             "smtp": mail.run,
         },

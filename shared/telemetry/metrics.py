@@ -65,6 +65,14 @@ def _histogram(name: str, meaning: str, *labels: str, unit: str = "", buckets: S
 BUILD_INFO = _gauge("amends_build_info", "Always 1; the labels say what runs.", "version", "python")
 
 SUBMISSIONS = _counter("amends_submissions", "Submissions settled, by source and outcome.", "source", "outcome")
+SUBMISSIONS_OF_DAY = _gauge(
+    "amends_submissions_of_day", "Submissions accepted on a day (UTC) by what became of them, pending too; of the last three days.",
+    "source", "day", "outcome",
+)  # fmt: skip
+SUBMISSIONS_UNACCOUNTED = _gauge(
+    "amends_submissions_unaccounted", "Of a day's submissions those that are nowhere: neither settled, in line nor parked.",
+    "source", "day",
+)  # fmt: skip
 TEXT_FETCHES = _counter(
     "amends_text_fetches", "Texts asked of other systems' APIs, by source: fetched, failed, given_up.", "source", "outcome"
 )
@@ -123,6 +131,7 @@ PROMISES = _counter("amends_promises", "Promises to customers: proposed, made, k
 OUTCOMES = _counter(
     "amends_outcomes", "What came of resolutions: solved, partly, not_solved, unverified.", "outcome"
 )  # fmt: skip
+UNATTENDED = _gauge("amends_complaints_unattended", "Open complaints with no owner or no next event; amends records unattended.")
 LEDGER_ROWS = _counter("amends_ledger_rows", "Rows appended to the ledger.")
 LEDGER_SIZE = _gauge("amends_ledger_size", "Records in the ledger.")
 LEDGER_SIGNED = _gauge("amends_ledger_signed_size", "Records that the last checkpoint covers.")

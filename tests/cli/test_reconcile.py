@@ -77,6 +77,20 @@ def test_every_difference_is_named(change: Change, difference: str) -> None:
     assert f"does not add up: {difference}" in lines(balance)
 
 
+def test_events_that_are_no_submission_are_no_difference() -> None:
+    """Two complaints were merged, and a third event says that an erasure is done."""
+
+    def more(counts: Any) -> None:
+        counts["intake"]["emitted"] += 2
+        for reader in ("records", "escalation", "followup"):
+            counts[reader]["handled"]["intake"] += 2
+        rows = counts["records"]["ledger"]["rows"]["intake"]
+        rows |= {"amends.complaint.merged.v1": 1, "amends.intake.erasure_confirmed.v1": 1}
+        counts["records"]["ledger"] |= {"size": 11, "leaves": 11}
+
+    assert compare(changed(more)).differences == ()
+
+
 def test_what_waits_for_a_person_is_not_missing() -> None:
     def park(counts: Any) -> None:  # one event of intake, and the one behind it waits
         counts["escalation"].update(handled={"records": 2, "intake": 2, "followup": 2}, parked={"intake": 1}, held={"intake": 1})

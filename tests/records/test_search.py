@@ -29,6 +29,7 @@ from shared.contracts.privacy import ComplaintErased
 from shared.postgres.migrate import migrate
 from shared.postgres.pool import Pool, make_pool
 from shared.telemetry.health import Progress
+from shared.telemetry.metrics import REGISTRY
 from shared.vault import MasterKeys
 from tests.domain.examples import START, contact
 
@@ -173,6 +174,27 @@ async def test_similar_cases_show_what_was_done(index: Index) -> None:
     sql, values = query.similar_to(subject(1), 10)
     (found,) = await index.pool.fetch(sql, *values)
     assert (found["complaint_id"], found["resolution"], found["remedy"]) == (subject(2), "Refund and recall", "refund")
+
+
+async def test_a_case_of_ten_thousand_contacts_does_not_stop_the_search(index: Index) -> None:
+    """More different words than one tsvector can hold; other complaints are still found."""
+    for start in range(0, 10_000, 500):
+        await index.record(*(
+            (1, "intake", received(" ".join(f"w{number}x{word}" for word in range(12)) + " kettle")) for number in range(start, start + 500)
+        ))  # fmt: skip
+    await index.record((2, "intake", received("Another kettle")))
+    await index.follow()
+    assert await index.find(text="kettle") == [subject(2), subject(1)]
+    assert await index.find(text="w0x11") == [subject(1)], "what was said first is found"
+    sql, values = query.similar_to(subject(1), 10)
+    assert await index.pool.fetch(sql, *values) == []
+
+
+async def test_nobody_attends_to_it_and_the_metric_says_so(index: Index) -> None:
+    await index.record((1, "intake", received("One")), (2, "intake", received("Two")), (2, "escalation", changed("closed")))
+    await index.follow()
+    await index.projector.count()
+    assert REGISTRY.get_sample_value("amends_complaints_unattended", {"service": "records"}) == 1
 
 
 async def test_one_replica_at_a_time(index: Index) -> None:

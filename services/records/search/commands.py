@@ -109,7 +109,7 @@ def _pages(client: Client, asked: dict[str, Any], most: int | None) -> Iterator[
 
 def inert(value: Any) -> Any:
     """A text that a spreadsheet would take for a formula is shown as text (OWASP: CSV injection)."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n", "\0"):
         return f"'{value}"
     return value
 

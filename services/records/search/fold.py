@@ -47,7 +47,7 @@ READ = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`due`: what comes next, by name. `missed`: clocks that were missed and not met since."""
+    """`due`: what comes next, by name. `missed`: clocks that were missed and not met since. `said`: bytes of words so far."""
 
     received_at: AwareDatetime | None = None
     status: str = "open"
@@ -65,6 +65,7 @@ class Case:
     remedy: str | None = None
     resolution: str | None = None
     outcome: str | None = None
+    said: int = 0
 
 
 def fold(before: Case, event: Event) -> tuple[Case, str]:

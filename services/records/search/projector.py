@@ -7,7 +7,9 @@ found. `rebuild` makes the index again beside the old one and takes its place at
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -19,13 +21,17 @@ from services.records.search.fold import Case, fold
 from shared.contracts.envelope import Event, Position
 from shared.contracts.privacy import ComplaintErased
 from shared.postgres.pool import Pool, connection
+from shared.telemetry import metrics
 from shared.telemetry.health import Progress
 
 log = structlog.get_logger(__name__)
 LOOP = "search"
+SERVICE = "records"
 BATCH = 500
 IDLE_S = 0.5
-MAX_WORDS = 200_000  # characters of one event; a tsvector takes a megabyte
+COUNT_EVERY_S = 60.0
+# Bytes of words of one complaint; what was said first counts. A tsvector takes a megabyte, and is larger than its words.
+MAX_WORDS = 200_000
 
 LOCK = "select idx from case_position for update skip locked"
 TAKE = "select idx from case_position for update"
@@ -37,6 +43,9 @@ from ledger_leaf as leaf join ledger_payload as payload using (idx) where leaf.i
 """
 LOAD = "select complaint_id, folded from {table} where complaint_id = any($1::uuid[])"
 ERASED = "select complaint_id from complaint_state where complaint_id = any($1::uuid[]) and erased_at is not null"
+# An open complaint that has nobody, or nothing that comes next: there should be none.
+ALONE = "status in ('open', 'waiting') and (next_due is null or (team is null and owner is null))"
+UNATTENDED = f"select count(*) from case_index where {ALONE}"  # noqa: S608 - constants only
 DELETE = "delete from {table} where complaint_id = any($1::uuid[])"
 # Words are added to those that are there: an event is read once.
 UPSERT = """
@@ -95,10 +104,14 @@ class Projector:
 
     async def run(self) -> None:
         """Follow the ledger until cancelled."""
+        counted = -COUNT_EVERY_S
         while True:
             done = 0
             try:
                 done = await self.step()
+                if done < BATCH and time.monotonic() - counted >= COUNT_EVERY_S:
+                    counted = time.monotonic()
+                    await self.count()
             except Exception as error:
                 log.warning("the search index stands still, trying again", error=type(error).__name__)
             self._progress.beat(LOOP)
@@ -110,6 +123,12 @@ class Projector:
         async with connection(self._pool) as conn, conn.transaction():
             position = await conn.fetchval(LOCK)
             return 0 if position is None else (await advance(conn, self._keys, "case_index", position))[0]
+
+
+    async def count(self) -> None:
+        """Show how many open complaints nobody attends to."""
+        async with connection(self._pool) as conn:
+            metrics.UNATTENDED.labels(SERVICE).set(await conn.fetchval(UNATTENDED))
 
 
 async def advance(conn: Any, keys: CaseKeys, table: str, position: int, *, move: bool = True) -> tuple[int, int]:
@@ -134,8 +153,10 @@ async def advance(conn: Any, keys: CaseKeys, table: str, position: int, *, move:
         event = _event(row, ciphers.get(subject))
         if event is None:
             continue
-        cases[subject], said = fold(cases.get(subject, Case()), event)
-        words.setdefault(subject, []).extend([f"{said[:MAX_WORDS]} {END}"] if said else ())
+        case, said = fold(cases.get(subject, Case()), event)
+        said = said.encode(errors="ignore")[: max(0, MAX_WORDS - case.said)].decode(errors="ignore")
+        words.setdefault(subject, []).extend([f"{said} {END}"] if said else ())
+        cases[subject] = replace(case, said=case.said + len(said.encode()))
         last[subject] = row
     if gone:
         await conn.execute(DELETE.format(table=table), list(gone))

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from services.records.search.projector import config_of
+from services.records.search.projector import ALONE, config_of
 from shared.contracts.complaints import Short
 
 SHOWN = """complaint_id, changed_idx, changed_at, received_at, status, tier, team, owner, cause, channel, source, severity, heat,
@@ -31,10 +31,7 @@ select {SHOWN}, rank from near order by (outcome is not distinct from 'solved') 
 """  # noqa: S608 - constants only
 CHANGES = f"select {SHOWN} from case_index where changed_idx > $1 order by changed_idx limit $2"  # noqa: S608 - constants only
 NEWEST = "select coalesce(max(changed_idx), -1) from case_index"
-UNATTENDED = f"""
-select {SHOWN} from case_index
-where status in ('open', 'waiting') and (next_due is null or (team is null and owner is null)) order by changed_idx limit $1
-"""  # noqa: S608 - constants only
+UNATTENDED = f"select {SHOWN} from case_index where {ALONE} order by changed_idx limit $1"  # noqa: S608 - constants only
 
 
 class Search(BaseModel):
