@@ -226,8 +226,8 @@ def test_a_pack_is_switched_on_by_two_people_and_off_again(stack: Stack, run: Ru
     complaint = stack.send("regulated")
     stack.decision(complaint)
     code, answer = run("explain", complaint)
-    assert [each["policy"] for each in answer["decisions"]] == [POLICY.id, "uk-fca-disp"]
-    regime = answer["decisions"][1]
+    assert [each["policy"] for each in answer["decisions"]] == ["intake.retail", POLICY.id, "uk-fca-disp"]
+    regime = answer["decisions"][2]
     assert (regime["version"], regime["outcome"]["clocks"]["disp_final_response"]) == (1, "56d")
     assert run("replay", "--policy", "uk-fca-disp")[1]["same"] == 1
     code, answer = run("rollback", "uk-fca-disp", "--reason", "we are not")
