@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from uuid import UUID
 
 import structlog
@@ -29,6 +28,7 @@ from services.intake.submissions import (
     unread,
 )
 from shared.contracts import ids
+from shared.frozen import dataclass, replace
 from shared.postgres.pool import Pool
 from shared.telemetry import tracing
 from shared.vault import KeyStore

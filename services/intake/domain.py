@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -33,6 +32,7 @@ from shared.contracts.complaints import (
     SubmissionSetAside,
 )
 from shared.contracts.decision import Decision, Refused
+from shared.frozen import dataclass, replace
 
 # The word that reconciliation counts a submission under, by the event that it became.
 OUTCOMES: dict[str, str] = {

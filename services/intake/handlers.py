@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -36,6 +35,7 @@ from shared.contracts import ids
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
 from shared.errors import TooManyDeadLetters
+from shared.frozen import dataclass, replace
 from shared.policy.distribution.line import Policies
 from shared.postgres.dead_letters import refuse, save_batch
 from shared.postgres.fold import Parked, from_record

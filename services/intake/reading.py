@@ -7,7 +7,6 @@ says how the customer writes and nothing more: it never drives severity.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any, get_args
@@ -15,6 +14,7 @@ from typing import Any, get_args
 from services.intake.issues import Issue, find_impact, find_issues
 from shared.contracts import complaints as contracts
 from shared.contracts.complaints import Category, Contact, Heat, Reading, SupportNeed, Threat, Wanted
+from shared.frozen import dataclass, field
 from shared.policy.complaint import citation
 from shared.policy.document import load_policy
 from shared.policy.evaluate import Policy

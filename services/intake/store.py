@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +10,7 @@ import orjson
 
 from services.intake import sealing
 from services.intake.submissions import Delivery, Identity
+from shared.frozen import dataclass
 from shared.postgres.pool import Connection
 from shared.vault import KeyStore
 

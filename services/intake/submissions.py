@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from shared.contracts.complaints import Contact, Source
+from shared.frozen import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ for a person. A notice that went to a thousand customers under one Message-ID ma
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from shared.contracts import ids
 from shared.contracts.complaints import Contact
+from shared.frozen import dataclass
 from shared.postgres.pool import Connection
 
 # Systems whose messages name earlier ones. For all others the record is enough.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -14,6 +13,7 @@ from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, EventData
 from shared.contracts.escalations import DecisionMade, StatusChanged
 from shared.contracts.privacy import AccessGiven, CaseRead, ComplaintErased, HoldLifted, HoldSet, Why
+from shared.frozen import dataclass, field, replace
 
 # What one reader looks at within this time is one event. What leaves the house is an event each time.
 SAME_READING = timedelta(minutes=15)

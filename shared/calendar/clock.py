@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
 from shared.calendar.calendar import Calendar, Day, merged, ordinal_of
 from shared.calendar.durations import Duration
 from shared.calendar.zones import first_shown, to_instant, to_seconds
+from shared.frozen import dataclass
 
 State = Literal["running", "paused", "missed"]
 Pauses = Sequence[tuple[int, int]]

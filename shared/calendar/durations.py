@@ -8,12 +8,12 @@ minutes and days: they need a calendar (clock.py).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
 
 from shared.calendar.zones import first_shown, zone_info
+from shared.frozen import dataclass
 
 __all__ = ["Duration", "DurationRefused", "Unit", "add", "parse", "read", "zone_info"]
 

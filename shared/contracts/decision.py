@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from shared.contracts.envelope import EventData
+from shared.frozen import dataclass, field
 
 S = TypeVar("S")
 

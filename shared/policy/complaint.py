@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -10,6 +9,7 @@ from pydantic import AwareDatetime
 
 from shared.contracts.complaints import Contact, PolicyCitation
 from shared.contracts.escalations import Status
+from shared.frozen import dataclass, replace
 from shared.policy.evaluate import Policy, PolicyResult
 
 # Facts that may be missing: they are there only where they are known.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from shared.frozen import dataclass, field
 from shared.policy.calendars import due_at
 from shared.policy.combining import Due, Setting, combined, fresh
 from shared.policy.facts import FactSchema

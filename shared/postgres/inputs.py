@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 from shared.contracts.decision import Decision, Message, Refused, Timer
 from shared.contracts.envelope import Event
+from shared.frozen import dataclass, field
 from shared.telemetry.tracing import Carrier
 
 S = TypeVar("S")

@@ -7,12 +7,12 @@ side says what they will do for the customer, and left when it is refused, asked
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 
 from shared.calendar import wall
 from shared.calendar.durations import zone_info
+from shared.frozen import dataclass
 
 Kind = Literal["callback", "refund", "update", "delivery", "document", "visit", "other"]
 # What a day means without a time: until the end of an ordinary working day.

@@ -7,7 +7,6 @@ together. Here stands what each input means.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from services.escalation.domain import changes, deciding, status, tiers
@@ -29,6 +28,7 @@ from shared.contracts.decision import Decision, Due, Refused, Timer
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import StatusChanged
 from shared.contracts.followups import CheckInAnswered, PromiseBroken
+from shared.frozen import replace
 
 __all__ = [
     "CLOCKS",

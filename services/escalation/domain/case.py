@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from shared.contracts.complaints import Contact
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import Deadline, DecisionMade, HandOffPackage, OpenPromise, StatusChanged
 from shared.contracts.followups import PromiseBroken, PromiseKept, PromiseMade, PromiseWithdrawn
+from shared.frozen import dataclass, replace
 from shared.policy.complaint import ComplaintFacts
 
 # The customer has corrected our list of what it is about: it takes the place of the one before.

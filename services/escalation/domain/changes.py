@@ -5,8 +5,6 @@ Each gives the clocks after it and the events that tell of it.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from services.escalation.domain.clocks import Clocks, Running, deadline, joined_pauses, reckoned
 from services.escalation.domain.promises import ACKNOWLEDGE, NEXT_UPDATE
 from shared.calendar.zones import to_instant
@@ -20,6 +18,7 @@ from shared.contracts.escalations import (
     ClockWarned,
     MetClock,
 )
+from shared.frozen import replace
 
 Change = tuple[Clocks, tuple[EventData, ...]]
 

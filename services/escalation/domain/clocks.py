@@ -8,7 +8,6 @@ since 1970, as in shared/calendar. What happens to clocks stands in `changes`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 
 from services.escalation.domain.promises import MetBy, Target, Wanted
 from shared.calendar import clock as business
@@ -18,6 +17,7 @@ from shared.calendar.durations import read
 from shared.calendar.plain import calendar_of
 from shared.calendar.zones import to_instant
 from shared.contracts.escalations import Clock, Deadline
+from shared.frozen import dataclass, field, replace
 
 # Without a time of its own to warn, a clock warns when a quarter of its time is left.
 _WARN_AFTER = (3, 4)

@@ -5,7 +5,6 @@ A step is about what was done, not about who somebody is. The complaint's clocks
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -25,6 +24,7 @@ from shared.contracts.escalations import (
     IncidentLogged,
     Reason,
 )
+from shared.frozen import dataclass, replace
 
 TIMER = "conduct_review"
 # No restriction lasts longer without being decided again; and it is looked at half-way at the latest.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from services.escalation.domain import clocks, tiers
@@ -23,6 +22,7 @@ from shared.calendar.durations import read
 from shared.calendar.plain import calendar_of
 from shared.calendar.zones import to_instant, to_seconds
 from shared.contracts.escalations import Cause, ClockMissed, ClocksSet, DecisionMade
+from shared.frozen import replace
 
 S = EscalationState
 

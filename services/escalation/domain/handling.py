@@ -7,7 +7,6 @@ told, and answers, offers and conduct steps are taken.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +31,7 @@ from shared.contracts.escalations import (
     IncidentLogged,
     RemedyOffered,
 )
+from shared.frozen import dataclass, field, replace
 
 S = EscalationState
 Command = HandOver | AcceptHandOff | RefuseHandOff | remedies.Command | conduct.Command

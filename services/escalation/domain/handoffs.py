@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -11,6 +10,7 @@ from services.escalation.domain.teams import Teams
 from shared.contracts.complaints import Short
 from shared.contracts.decision import Refused
 from shared.contracts.escalations import HandOffAccepted, HandOffLapsed, HandOffRefused, Reason
+from shared.frozen import dataclass, replace
 
 TIMER = "hand_off"
 # A package that still lacks something waits no longer than this; then it moves and says what is missing.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
 from shared.calendar.durations import Duration, read
 from shared.calendar.plain import digest_of, text_of
 from shared.contracts.complaints import PolicyCitation
+from shared.frozen import dataclass
 from shared.policy.complaint import citation
 from shared.policy.evaluate import Policy, PolicyResult
 from shared.policy.shape import ClockKind

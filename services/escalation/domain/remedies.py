@@ -7,7 +7,6 @@ complaints, by what one customer may get: that sum is kept in a table and checke
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -26,6 +25,7 @@ from shared.contracts.escalations import (
     RemedyOption,
     RemedyRefused,
 )
+from shared.frozen import dataclass, replace
 from shared.policy import outcomes
 from shared.policy.shape import Remedy
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from services.escalation.domain.case import Case
 from services.escalation.domain.clocks import Clocks
 from services.escalation.domain.conduct import Conduct
@@ -12,6 +10,7 @@ from services.escalation.domain.remedies import Remedies
 from services.escalation.domain.status import Reports
 from services.escalation.domain.tiers import Tiers
 from shared.contracts.envelope import EventData
+from shared.frozen import dataclass, field
 from shared.policy.complaint import ComplaintFacts
 
 

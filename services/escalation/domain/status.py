@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from shared.contracts.complaints import Contact, Short, StatusReported
 from shared.contracts.decision import Refused
 from shared.contracts.escalations import Reason, Status, StatusChanged
+from shared.frozen import dataclass, replace
 from shared.policy.complaint import ComplaintFacts
 
 

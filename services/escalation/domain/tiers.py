@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +11,7 @@ from shared.contracts.complaints import Short
 from shared.contracts.decision import Refused
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import AlarmRaised, Cause, Escalated, Reason
+from shared.frozen import dataclass, field, replace
 from shared.policy.evaluate import PolicyResult
 
 # What lifts a complaint by a tier when the policy does not say (`raise_on`).

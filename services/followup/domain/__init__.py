@@ -6,7 +6,6 @@ throughout. Here stands what an input means to all of them.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from services.followup.domain import checkins, outgoing, people, promises, updates
@@ -28,6 +27,7 @@ from shared.contracts.complaints import ComplaintReceived, Contact, ContactAdded
 from shared.contracts.decision import Decision, Due, Refused, Settled
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import DecisionMade, StatusChanged
+from shared.frozen import replace
 from shared.policy.evaluate import Policy
 from shared.text import answers
 from shared.text import promises as promise_text

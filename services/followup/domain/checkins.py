@@ -6,7 +6,6 @@ waits in `later`. Events of the complaint move or cancel it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.followup.domain import channels, outgoing, promises
@@ -29,6 +28,7 @@ from shared.contracts.followups import (
     Comment,
     FactChecked,
 )
+from shared.frozen import replace
 from shared.policy.complaint import citation
 from shared.policy.evaluate import Policy, PolicyResult
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from services.followup.domain.state import FollowUpState
 from shared.contracts.decision import Decision
 from shared.contracts.followups import OutcomeKind, OutcomeRecorded
+from shared.frozen import replace
 
 S = FollowUpState
 

@@ -6,7 +6,6 @@ A message leaves here as a template's name and values; handlers.py turns that in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ from services.followup.domain.state import MOST, FollowUpState, Outbound, Task
 from shared.contracts.decision import Decision, Message, Settled
 from shared.contracts.envelope import EventData
 from shared.contracts.followups import CheckInSent, MessageFailed, TaskCreated, UpdateSent
+from shared.frozen import replace
 
 S = FollowUpState
 # The webhook by which the contact centre sends SMS and chat for us, and gives tasks to its agents.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -12,6 +11,7 @@ from services.followup.domain.state import FollowUpState
 from shared.contracts.complaints import Short
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.followups import ContactAllowed, ContactStopped, TaskDone
+from shared.frozen import replace
 
 S = FollowUpState
 _WHY = {

@@ -6,7 +6,6 @@ The policy says per remedy what is to be verified and when to ask; the customer 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from services.followup.domain import channels
 from services.followup.domain.waking import Hours, next_waking
 from shared.calendar import durations
 from shared.calendar.durations import Duration
+from shared.frozen import dataclass
 from shared.policy.evaluate import PolicyResult
 
 Kind = Literal["verify", "ask", "ask_again"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -26,6 +25,7 @@ from shared.contracts.followups import (
     PromiseSource,
     PromiseWithdrawn,
 )
+from shared.frozen import replace
 from shared.text.promises import Found
 
 S = FollowUpState

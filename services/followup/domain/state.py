@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
@@ -12,6 +11,7 @@ from services.followup.domain.plan import WEEK, Reach
 from shared.calendar.durations import zone_info
 from shared.contracts.complaints import Contact
 from shared.contracts.followups import Answer, PromiseKind
+from shared.frozen import dataclass, field, replace
 from shared.policy.complaint import ComplaintFacts
 
 PromiseStatus = Literal["proposed", "open", "kept", "broken", "withdrawn"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ from services.followup.domain.waking import next_waking
 from shared.calendar import durations
 from shared.contracts.decision import Decision, Timer
 from shared.contracts.followups import UpdateCancelled, UpdateDue, UpdateKind, UpdateScheduled
+from shared.frozen import dataclass, replace
 from shared.policy.complaint import citation
 from shared.policy.evaluate import Policy, PolicyResult
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from shared.calendar import wall
 from shared.calendar.durations import zone_info
+from shared.frozen import dataclass
 
 LOOK_AHEAD_DAYS = 8
 _DAY = timedelta(days=1)

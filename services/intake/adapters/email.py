@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -38,6 +37,7 @@ from shared.contracts.complaints import (
     Thread,
     TimeQuality,
 )
+from shared.frozen import replace
 from shared.policy.yaml_source import YamlRefused, parse
 from shared.text import html
 from shared.text.characters import clean, decode

@@ -7,12 +7,12 @@ is checked when the file is read: every problem has its line, its column and, fo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from services.intake.adapters.expressions import Get
 from shared.contracts.complaints import AuthorKind, Category, Channel, ContactPreference, Priority, SupportNeed
+from shared.frozen import dataclass
 from shared.policy.problems import Problem, describe
 
 Kind = Literal["csv", "json"]

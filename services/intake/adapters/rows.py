@@ -6,11 +6,11 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from services.intake.adapters.mapping import CsvShape
 from services.intake.submissions import Unreadable
+from shared.frozen import dataclass
 from shared.text.characters import decode
 
 GUESSED = CsvShape()

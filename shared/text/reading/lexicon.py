@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import ahocorasick
 
+from shared.frozen import dataclass, field
 from shared.text.reading.patterns import Pattern, read_lists, read_patterns
 from shared.text.reading.words import Words, read_words
 

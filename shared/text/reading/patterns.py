@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import product
+
+from shared.frozen import dataclass
 
 MAX_PHRASES = 400  # of one run; what stands for more is cut into runs that follow one another
 MAX_VARIANTS = 64

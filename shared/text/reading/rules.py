@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from shared.contracts.complaints import Category
+from shared.frozen import dataclass
 from shared.policy import yaml_source
 from shared.policy.problems import PolicyRefused, Problem
 from shared.policy.shape import Metadata, problems_of
