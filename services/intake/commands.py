@@ -11,6 +11,7 @@ import typer
 from services.intake.import_commands import import_file
 from services.intake.mapping_commands import app as mapping_commands
 from services.intake.mapping_commands import checked
+from services.intake.repeat_commands import app as repeats
 from services.intake.source_commands import sources
 from shared.cli import Failed, WrongUse
 from shared.cli.client import AsJson, Client, Key, Url, print_json
@@ -18,6 +19,7 @@ from shared.cli.client import AsJson, Client, Key, Url, print_json
 SERVICE = "intake"
 app = typer.Typer()
 app.add_typer(sources, name="sources")
+app.add_typer(repeats, name="repeats")
 intake = typer.Typer(no_args_is_help=True, help="Try what intake reads, draft mappings, read again what it could not.")
 app.add_typer(intake, name="intake")
 intake.add_typer(mapping_commands, name="map")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from services.intake import repeats
+from services.intake.repeats import Earlier
 from services.intake.submissions import (
     ContactSubmission,
     Delivery,
@@ -19,12 +22,15 @@ from services.intake.submissions import (
     Submission,
 )
 from shared.contracts.complaints import (
+    Category,
     ComplaintMerged,
     ComplaintReceived,
     Contact,
     ContactAdded,
     MergeUndone,
     Raw,
+    RepeatDismissed,
+    RepeatSuspected,
     ReplySent,
     Short,
     StatusReported,
@@ -65,6 +71,11 @@ class IntakeState:
     issues: tuple[str, ...] = ()
     impact: str | None = None
     language: str = "und"
+    # When the complaint was made and of what sort it was then; the other complaint that it may be, and those that it is not.
+    opened_at: datetime | None = None
+    category: Category = "other"
+    suspected: UUID | None = None
+    dismissed: tuple[UUID, ...] = ()
 
 
 class Merge(BaseModel):
@@ -84,7 +95,18 @@ class Unmerge(BaseModel):
     by: Short = ""
 
 
-def on_command(state: IntakeState | None, command: Merge | Unmerge, subject: UUID) -> Decision[IntakeState] | Refused:
+class Dismiss(BaseModel):
+    """Say that a complaint does not repeat the one that it was suspected to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    reason: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    by: Short = ""
+
+
+Command = Merge | Unmerge | Dismiss
+
+
+def on_command(state: IntakeState | None, command: Command, subject: UUID) -> Decision[IntakeState] | Refused:
     """What a person's command changes, or why it cannot be done. That `into` is there was looked up before."""
     if state is None or not state.received:
         return Refused(404, "No such complaint", "Intake knows no complaint with this id.")
@@ -93,18 +115,26 @@ def on_command(state: IntakeState | None, command: Merge | Unmerge, subject: UUI
             return Refused(409, "Not merged", "The complaint was not merged into another.")
         undone = MergeUndone(into=state.merged_into, by=command.by, reason=command.reason)
         return Decision(replace(state, merged_into=None), (undone,))
+    if isinstance(command, Dismiss):
+        if state.suspected is None:
+            return Refused(409, "Nothing is suspected", "This complaint is not suspected to repeat another, or that was decided before.")
+        dismissed = RepeatDismissed(of=state.suspected, by=command.by, reason=command.reason)
+        return Decision(replace(state, suspected=None, dismissed=(*state.dismissed, state.suspected)), (dismissed,))
     if state.merged_into is not None:
         return Refused(409, "Merged already", "The complaint was merged before: undo that first.")
     if command.into == subject:
         return Refused(422, "The same complaint", "A complaint cannot be merged into itself.")
     merged = ComplaintMerged(into=command.into, by=command.by, reason=command.reason)
-    return Decision(replace(state, merged_into=command.into), (merged,))
+    return Decision(replace(state, merged_into=command.into, suspected=None), (merged,))
 
 
 def decide(
-    state: IntakeState | None, submission: Submission, delivery: Delivery, item: int, now: datetime
+    state: IntakeState | None, submission: Submission, delivery: Delivery, item: int, now: datetime, earlier: Sequence[Earlier] = ()
 ) -> Decision[IntakeState]:
-    """The event that `submission` becomes. `now` is not used: a contact carries the times of its own delivery."""
+    """The event that `submission` becomes; besides, that it may repeat one of the customer's `earlier` complaints.
+
+    `now` is not used: a contact carries the times of its own delivery.
+    """
     before = state or IntakeState()
     match submission:
         case ContactSubmission(contact=contact) | ReplySubmission(contact=contact) if _seen(before, contact):
@@ -116,10 +146,14 @@ def decide(
             )
             return Decision(before, (repeated,))
         case ContactSubmission(contact=contact):
-            after = replace(_understood(_with_message(before, contact), contact), received=True, contacts=before.contacts + 1)
-            return Decision(
-                after, (ContactAdded(contact=contact) if before.received else ComplaintReceived(contact=contact),)
-            )
+            after = replace(_understood(_with_message(before, contact), contact), contacts=before.contacts + 1)
+            if not before.received:
+                after = replace(after, received=True, opened_at=repeats.opened(contact), category=contact.category)
+                received = ComplaintReceived(contact=contact, history=repeats.history(earlier))
+                return _suspecting(after, contact, received, earlier)
+            added = ContactAdded(contact=contact)
+            # The rest of the first message may say who the customer is, or what is wrong.
+            return Decision(after, (added,)) if contact.completes is None else _suspecting(after, contact, added, earlier)
         case ReplySubmission(contact=contact):
             after = replace(_with_message(before, contact), replies=before.replies + 1)
             return Decision(after, (ReplySent(contact=contact),))
@@ -144,6 +178,17 @@ def decide(
                 raw=_raw(submission.identity.sha256, delivery, item),
             )
             return Decision(before, (ended,))
+
+
+def _suspecting(
+    state: IntakeState, contact: Contact, event: ComplaintReceived | ContactAdded, earlier: Sequence[Earlier]
+) -> Decision[IntakeState]:
+    """The event, and behind it which other complaint this may be, if that was not said before."""
+    found: RepeatSuspected | None = None
+    if state.suspected is None and state.opened_at is not None and state.merged_into is None:
+        others = [each for each in earlier if each.complaint_id not in state.dismissed]
+        found = repeats.suspected(contact, state.opened_at, others)
+    return Decision(state, (event,)) if found is None else Decision(replace(state, suspected=found.of), (event, found))
 
 
 def _understood(state: IntakeState, contact: Contact) -> IntakeState:

@@ -17,12 +17,13 @@ import httpx2
 import orjson
 import structlog
 
-from services.intake.adapters.fetched import BASE, FETCHED, Asked, envelope, headers, path
+from services.intake.adapters.fetched import BASE, FETCHED, Asked, asked_for, envelope, headers, path
 from services.intake.group_commit import NotStored
 from services.intake.sources import SourceRecord, Sources, SourcesUnavailable
 from services.intake.submissions import Delivery
 from shared.clock import utc_now
 from shared.contracts import ids
+from shared.contracts.complaints import Contact
 from shared.postgres.pool import Connection, Pool, connection
 from shared.telemetry import metrics, tracing
 
@@ -78,6 +79,12 @@ class Wanted(NamedTuple):
     source: SourceRecord
     asked: Asked
     traceparent: str
+
+
+def wanted(source: SourceRecord | None, contact: Contact, carrier: tracing.Carrier | None) -> list[Wanted]:
+    """The text of a contact that its webhook did not carry, where there is somebody to ask."""
+    asked = None if source is None else asked_for(source.adapter, contact)
+    return [] if source is None or asked is None else [Wanted(source, asked, carrier.traceparent if carrier else "")]
 
 
 async def note(conn: Connection, wanted: Sequence[Wanted]) -> None:

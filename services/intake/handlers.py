@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
 
-from services.intake import domain, fetching, merges, sealing, store, threads
+from services.intake import customers, domain, fetching, merges, repeats, sealing, store, threads
 from services.intake.accepting import SERVICE, Accepting, numbered, read_items, subject_of
-from services.intake.adapters.fetched import asked_for
+from services.intake.customers import Customers, People
 from services.intake.domain import OUTCOMES, IntakeState
 from services.intake.reading import Reader
+from services.intake.repeats import Earlier
 from services.intake.sources import Sources
 from services.intake.store import Stored
 from services.intake.submissions import (
@@ -32,6 +34,7 @@ from services.intake.submissions import (
 )
 from services.intake.threads import Joining, Threaded, threaded
 from shared.contracts import ids
+from shared.contracts.complaints import Contact, RepeatSuspected
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
 from shared.errors import TooManyDeadLetters
@@ -65,6 +68,8 @@ class Normal:
     delivery: Delivery
     item: int
     place: Threaded | None = None
+    people: People = field(default_factory=dict)
+    customers: Customers = field(default_factory=Customers)
 
 
 class Handlers:
@@ -163,7 +168,8 @@ class Handlers:
             if len(stored.pending) > 1:
                 await conn.execute(store.INSERT_INBOX, [stored.delivery.id], [len(stored.pending) - 1])
             number, complaint_id = min(stored.pending.items())
-            return await self._joined(conn, [self._input(stored, number, complaint_id, items)])
+            known = Customers()
+            return await self._joined(conn, [self._input(stored, number, complaint_id, items, known)], known)
         return []
 
     async def _take(self, conn: Connection) -> Inputs:
@@ -177,13 +183,14 @@ class Handlers:
         if loaded and self._sources is not None:
             await self._sources.refresh()
         inputs: list[Input] = []
+        known = Customers()
         for stored, items in [*remembered.values(), *[(s, await self._read_stored(conn, s)) for s in loaded]]:
             for number, complaint_id in sorted(stored.pending.items()):
-                inputs.append(self._input(stored, number, complaint_id, items))
-        return await self._joined(conn, inputs)
+                inputs.append(self._input(stored, number, complaint_id, items, known))
+        return await self._joined(conn, inputs, known)
 
-    async def _joined(self, conn: Connection, inputs: list[Input]) -> list[Input]:
-        """With the complaints that messages join because they answer one of theirs."""
+    async def _joined(self, conn: Connection, inputs: list[Input], known: Customers) -> list[Input]:
+        """With the complaints that messages join because they answer one of theirs, and what their customers complained of before."""
         places = [item.body.place for item in inputs if isinstance(item.body, Normal) and item.body.place is not None]
         if places:
             joining = await Joining.of(conn, places)
@@ -191,6 +198,8 @@ class Handlers:
         # Not statuses: that the other ticket was closed as a double ends nothing.
         words = [item for item in inputs if _is_message(item)]
         merged = await merges.targets(conn, {item.subject for item in words})
+        contacts = [item.body for item in words if isinstance(item.body.submission, ContactSubmission)]
+        await known.load(conn, [(each.people, repeats.opened(each.submission.contact)) for each in contacts])
         return [_about(item, merged[item.subject]) if _is_message(item) and item.subject in merged else item for item in inputs]
 
     async def _read_stored(self, conn: Connection, stored: Stored) -> Sequence[Item] | Unread:
@@ -208,16 +217,19 @@ class Handlers:
             stored.pending.update(new)
         return items
 
-    def _input(self, stored: Stored, number: int, complaint_id: UUID, items: Sequence[Item] | Unread) -> Input:
+    def _input(
+        self, stored: Stored, number: int, complaint_id: UUID, items: Sequence[Item] | Unread, known: Customers
+    ) -> Input:
         delivery = stored.delivery
         body: Any = items
         subject = complaint_id
         if not isinstance(items, Unread) and 0 <= number < len(items):
             submission = keep(items[number], delivery, number, stored.adapter)
-            place = None
+            body = Normal(submission, delivery, number)
             if isinstance(submission, ContactSubmission | ReplySubmission):
-                place = threaded(self._id_key, submission.contact)
-            body = Normal(submission, delivery, number, place)
+                people = customers.people(self._id_key, submission.contact)
+                place = threaded(self._id_key, submission.contact, people)
+                body = Normal(submission, delivery, number, place, people, known)
             if isinstance(submission, SetAside | Rejected):
                 subject = ids.submission_id(self._id_key, delivery.source, submission.identity.event_id)
         return Input(
@@ -243,9 +255,14 @@ class Handlers:
         submission = normal.submission
         if item.erased:
             return domain.after_erasure(submission, normal.delivery, normal.item)
-        if isinstance(submission, ContactSubmission):
-            submission = ContactSubmission(submission.identity, self._reader(normal.delivery, now).read(submission.contact))
-        return domain.decide(state, submission, normal.delivery, normal.item, now)
+        if not isinstance(submission, ContactSubmission):
+            return domain.decide(state, submission, normal.delivery, normal.item, now)
+        submission = ContactSubmission(submission.identity, self._reader(normal.delivery, now).read(submission.contact))
+        earlier = normal.customers.earlier(normal.people, item.subject)
+        decision = domain.decide(state, submission, normal.delivery, normal.item, now, earlier)
+        if (complaint := _heard(decision.state, submission.contact, item.subject)) is not None:
+            normal.customers.add(normal.people, complaint)
+        return decision
 
     def _reader(self, delivery: Delivery, now: datetime) -> Reader:
         """What is read, and how severe it is, goes by what was in force when the delivery came."""
@@ -258,6 +275,8 @@ class Handlers:
         missing: list[fetching.Wanted] = []
         placed: list[tuple[Threaded, UUID]] = []
         moved: list[tuple[UUID, int, UUID]] = []
+        heard: list[tuple[UUID, Earlier]] = []
+        proposed: list[tuple[UUID, RepeatSuspected]] = []
         for item, decision in work.handled:
             if item.kind == "command":
                 await merges.note(conn, item.subject, decision.events)
@@ -270,8 +289,13 @@ class Handlers:
                 placed.append((normal.place, item.subject))
             if _is_message(item) and item.subject != subject_of(self._id_key, normal.delivery.source, normal.submission):
                 moved.append((normal.delivery.id, normal.item, item.subject))
-            if outcome in ("complaint", "contact"):
-                missing += self._missing_text(normal, item)
+            if outcome in ("complaint", "contact") and isinstance(normal.submission, ContactSubmission):
+                contact = normal.submission.contact
+                source = None if self._sources is None else self._sources.record(normal.delivery.source)
+                missing += fetching.wanted(source, contact, item.carrier)
+                complaint = _heard(decision.state, contact, item.subject)
+                heard += [(person, complaint) for person in normal.people] if complaint is not None else []
+                proposed += [(item.subject, event) for event in decision.events if isinstance(event, RepeatSuspected)]
             metrics.SUBMISSIONS.labels(SERVICE, normal.delivery.source, outcome).inc()
         for dead in work.dead:
             delivery_id, _, number = dead.reference.partition("/")
@@ -280,19 +304,21 @@ class Handlers:
         if moved:
             await store.move(conn, moved)
         await threads.keep(conn, placed)
+        await customers.keep(conn, heard)
+        await merges.propose(conn, proposed, work.now)
         await fetching.note(conn, missing)
         if gone := {subject for subject, row in work.rows.items() if row.erased}:
             await sealing.erase(conn, gone)
+            await merges.forget(conn, gone)
         for outcome_row in outcomes:
             self._remembered.forget(outcome_row[0])
 
-    def _missing_text(self, normal: Normal, item: Input) -> list[fetching.Wanted]:
-        """The text of a contact that its webhook did not carry, where there is somebody to ask."""
-        source = None if self._sources is None else self._sources.record(normal.delivery.source)
-        if source is None or not isinstance(normal.submission, ContactSubmission):
-            return []
-        asked = asked_for(source.adapter, normal.submission.contact)
-        return [] if asked is None else [fetching.Wanted(source, asked, item.carrier.traceparent if item.carrier else "")]
+
+def _heard(state: IntakeState, contact: Contact, complaint_id: UUID) -> Earlier | None:
+    """The complaint as its customer's next one will find it. None for one that began before this was kept."""
+    if state.opened_at is None:
+        return None
+    return Earlier(complaint_id, state.category, state.opened_at, repeats.opened(contact), (), state.issues)
 
 
 def _place(item: Input) -> Threaded | None:

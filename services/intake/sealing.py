@@ -12,7 +12,6 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from services.intake import threads
 from shared.postgres.pool import Connection
 from shared.vault import KeyStore, new_key, open_sealed, seal
 
@@ -74,4 +73,3 @@ async def erase(conn: Connection, complaints: Iterable[UUID]) -> None:
     await conn.execute(MARK, erased)
     await conn.execute(DESTROY, erased)
     await conn.execute(FORGET, erased)
-    await threads.forget(conn, erased)

@@ -6,7 +6,7 @@ for a person. A notice that went to a thousand customers under one Message-ID ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from shared.contracts import ids
@@ -17,7 +17,6 @@ from shared.postgres.pool import Connection
 # Systems whose messages name earlier ones. For all others the record is enough.
 LINKED = ("email", "zendesk", "salesforce", "amazon-connect", "amazon_connect")
 MAX_MESSAGES = 20
-MAX_PEOPLE = 10
 
 FIND = "select message, person, complaint_id from thread_link where message = any($1::uuid[]) and person = any($2::uuid[])"
 # The first complaint that a message belonged to keeps it.
@@ -25,7 +24,6 @@ KEEP = """
 insert into thread_link (message, person, complaint_id)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[]) on conflict do nothing
 """
-FORGET = "delete from thread_link where complaint_id = any($1::uuid[])"
 
 Link = tuple[UUID, UUID]
 
@@ -43,32 +41,21 @@ class Threaded:
         return [(message, person) for message in self.own + self.answered for person in self.people]
 
 
-def threaded(id_key: bytes, contact: Contact) -> Threaded | None:
-    """The place of a contact or reply; None where its system links nothing, or nobody is known by name."""
+def threaded(id_key: bytes, contact: Contact, people: Collection[UUID]) -> Threaded | None:
+    """The place of a contact or reply of `people`; None where its system links nothing, or nobody is known by name."""
     if contact.source.system not in LINKED:
         return None
     source = contact.source.instance
     own = [contact.source.event_id] if contact.source.system == "email" else [contact.source.record_id]
     thread = contact.thread
     answered = [] if thread is None else [*thread.references[:1], *thread.references[1 - MAX_MESSAGES :], thread.in_reply_to]
-    people = _people(contact)
     if not people:
         return None
 
     def keyed(names: Sequence[str | None]) -> tuple[UUID, ...]:
         return tuple(ids.keyed_id(id_key, "message", source, name) for name in dict.fromkeys(names) if name)
 
-    return Threaded(keyed(own), keyed(answered), tuple(ids.keyed_id(id_key, "person", *each) for each in people[:MAX_PEOPLE]))
-
-
-def _people(contact: Contact) -> list[tuple[str, str]]:
-    """How the customer can be known again, also in another system: addresses and numbers; the system's own id of him only there."""
-    customer = contact.customer
-    found = [("email", each.lower()) for each in customer.emails]
-    found += [("phone", each.e164) for each in customer.phones if each.e164]
-    if customer.ref:
-        found.append((f"ref/{contact.source.instance}", customer.ref))
-    return found
+    return Threaded(keyed(own), keyed(answered), tuple(people))
 
 
 class Joining:
@@ -103,8 +90,3 @@ async def keep(conn: Connection, messages: Sequence[tuple[Threaded, UUID]]) -> N
     links = sorted({(message, person, complaint) for each, complaint in messages for message, person in each.links()})
     if links:
         await conn.execute(KEEP, *(list(column) for column in zip(*links, strict=True)))
-
-
-async def forget(conn: Connection, complaints: Sequence[UUID]) -> None:
-    """Of complaints that are erased."""
-    await conn.execute(FORGET, list(complaints))

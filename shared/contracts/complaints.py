@@ -332,8 +332,8 @@ class MergeUndone(EventData):
 class RepeatSuspected(EventData):
     """This complaint may be the same as `of`, a live one of the same customer. A proposal: a person merges the two or dismisses it.
 
-    `matched` is how the customer was known again; `similarity` the share of words that what is wrong has in common (0 to 1), none
-    where one of the two says nothing.
+    `matched` is how the customer was known again (email, phone, customer_ref); `similarity` the share of words that the two have in
+    common where they say what is wrong (0 to 1), none where one of them says too little.
     """
 
     TYPE: ClassVar[str] = "amends.complaint.repeat_suspected.v1"

@@ -98,7 +98,7 @@ def test_the_key_of_the_local_stack_is_sent_nowhere_else(tmp_path: Path, capsys:
 
 
 GROUPS = (
-    "sources", "intake", "intake map", "draft", "keys", "topics", "dead-letters", "clock", "clocks", "explain", "directory",
+    "sources", "repeats", "intake", "intake map", "draft", "keys", "topics", "dead-letters", "clock", "clocks", "explain", "directory",
     "records", "records witness", "handoff",
 )  # fmt: skip
 

@@ -6,14 +6,20 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from services.intake import deliveries, sources
+from services.intake import deliveries, merges, sources
 from services.intake.accepting import Accepting
 from services.intake.domain import IntakeState
 from services.intake.handlers import Handlers
 from services.intake.sources import Sources
+from shared.clock import utc_now
+from shared.contracts import ids
+from shared.contracts.codec import write_data
+from shared.contracts.envelope import Event, Position
+from shared.contracts.privacy import ComplaintErased
 from shared.http.app import make_app
 from shared.http.keys import Authenticator, mint
 from shared.http.server import Server
@@ -69,17 +75,29 @@ class Bed:
         return await self.outcomes()
 
 
+async def erase(bed: Bed, complaint: UUID) -> None:
+    """What records writes when it has erased a complaint, handled."""
+    data = ComplaintErased(reason="asked", by="privacy-desk")
+    event = Event(
+        ids.event_id(KEY, "records", complaint, 1), data.TYPE, "records", complaint, 1, utc_now(), "", "", "", "", write_data(data),
+        Position("records", 0, 1),
+    )  # fmt: skip
+    await bed.handlers.handle_batch([event])
+
+
 @contextlib.asynccontextmanager
 async def bed_on(database: str) -> AsyncIterator[Bed]:
     """A bed, its acceptance running and its route for deliveries served."""
     await migrate(database, "intake")
     pool = await make_pool(database, service="intake")
     bed = Bed(pool)
-    bed.key, record = mint("importer", {"intake:write"}, None)
+    bed.key, record = mint("importer", {"intake:write", "cases:read", "cases:write"}, None)
     async with pool.acquire() as conn:
         await api_keys.add(conn, record)
     app = make_app("Intake", service="intake", progress=bed.progress)
-    deliveries.add_routes(app, bed.accepting, bed.sources, Authenticator(lambda: api_keys.load(pool), refresh_s=10.0))
+    keys = Authenticator(lambda: api_keys.load(pool), refresh_s=10.0)
+    deliveries.add_routes(app, bed.accepting, bed.sources, keys)
+    app.include_router(merges.routes(bed.handlers.saves, pool, keys))
     server = Server(app, "127.0.0.1", 0)
     await server.start()
     bed.url = server.url

@@ -56,7 +56,7 @@ class Desk:
 @pytest.fixture
 async def desk(database: str) -> AsyncIterator[Desk]:
     async with bed_on(database) as bed:
-        key, record = mint("lead-uk", {"cases:write"}, None)
+        key, record = mint("lead-uk", {"cases:read", "cases:write"}, None)
         async with bed.pool.acquire() as conn:
             await api_keys.add(conn, record)
         app = make_app("Intake", service="intake", progress=bed.progress)

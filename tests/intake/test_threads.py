@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from services.intake import sealing
 from services.intake.submissions import Delivery
 from shared.clock import utc_now
 from shared.contracts import ids
 from shared.telemetry import tracing
-from tests.intake.beds import Bed, bed_on
+from tests.intake.beds import Bed, bed_on, erase
 from tests.mail.mails import mail
 
 CARRIER = tracing.Carrier("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")
@@ -107,7 +106,8 @@ async def test_one_mailbox_knows_nothing_of_another(post: Post) -> None:
 async def test_links_of_an_erased_complaint_are_forgotten(post: Post) -> None:
     await post.deliver("a", Reply_To="ada@home.example")
     await post.complaints()
-    async with post.bed.pool.acquire() as conn, conn.transaction():
+    async with post.bed.pool.acquire() as conn:
         (complaint,) = [row[0] for row in await conn.fetch("select distinct complaint_id from thread_link")]
-        await sealing.erase(conn, [complaint])
+    await erase(post.bed, complaint)
+    async with post.bed.pool.acquire() as conn:
         assert await conn.fetchval("select count(*) from thread_link") == 0
