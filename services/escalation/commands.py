@@ -8,19 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from services.escalation import clock_commands, desk_commands, directory_commands
-from shared.cli.client import AsJson, Client, Key, Url, print_json
+from shared.cli.client import AsJson, Client, Key, Once, Url, print_json
 
 app = typer.Typer()
 app.add_typer(clock_commands.app)
 app.add_typer(directory_commands.app)
 app.add_typer(desk_commands.app)
 ComplaintId = Annotated[uuid.UUID, typer.Argument(metavar="ID", help="The complaint's id.", show_default=False)]
-Once = Annotated[
-    str | None,
-    typer.Option(
-        "--idempotency-key", metavar="TEXT", help="The same key again does nothing twice. Default: a new one."
-    ),
-]
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.", show_default=False)]
 
 

@@ -11,15 +11,11 @@ from typing import Annotated, Any
 import typer
 
 from shared.cli import Failed, WrongUse
-from shared.cli.client import AsJson, Client, Key, Url, print_json
+from shared.cli.client import AsJson, Client, Key, Once, Url, print_json
 
 app = typer.Typer()
 ComplaintId = Annotated[uuid.UUID, typer.Argument(metavar="ID", help="The complaint's id.", show_default=False)]
 Promise = Annotated[str, typer.Argument(metavar="PROMISE", help="The promise's id, such as p1.", show_default=False)]
-Once = Annotated[
-    str | None,
-    typer.Option("--idempotency-key", metavar="TEXT", help="The same key again does nothing twice. Default: a new one."),
-]
 _ID = "5a6f2c9e-0d3b-4f6e-9a51-2f1c8e7d6b40"
 
 
@@ -236,7 +232,7 @@ def outcomes(
 
 @app.command(epilog="Example: amends followup template check_in --language de")
 def template(
-    name: Annotated[str, typer.Argument(help="check_in, progress_update, holding_response, thanks; or a FILE.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="A message, such as hand_off; or a FILE.", show_default=False)],
     language: Annotated[str, typer.Option(help="The language, such as de.")] = "en",
     values: Annotated[Path | None, typer.Option(help="A JSON file with values instead of the sample's.", show_default=False)] = None,
     as_json: AsJson = False,
@@ -273,6 +269,7 @@ SAMPLE: dict[str, Any] = {
     "link": "https://care.example.com/c/...", "sender": "Customer care", "done": ["raised", "We asked the carrier"],
     "next_step": "The carrier answers by Friday", "by": "2026-03-06T12:00:00+00:00", "zone": "Europe/London", "review": True,
     "review_url": "https://reviews.example.com", "kind": "progress_update", "enclose": [], "owns": ["p1"], "number": 1,
+    "team": "Legal desk", "why": "request", "said": "",
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shared.calendar.durations import zone_info
 
-NAMES = ("check_in", "progress_update", "holding_response", "thanks")
+NAMES = ("check_in", "progress_update", "holding_response", "hand_off", "thanks")
 FALLBACK = "en"
 MAX_SOURCE, MAX_TEXT, MAX_SECONDS = 20_000, 20_000, 0.5
 _MONTHS = {

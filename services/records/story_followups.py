@@ -68,6 +68,10 @@ TELLERS: dict[str, tuple[str, Callable[[Data], str]]] = {
         "update sent",
         lambda d: f"number {d['number']} by {d['channel']}" + (f", owning {', '.join(d['owns'])}" if d.get("owns") else ""),
     ),
+    "amends.followup.hand_off_told.v1": (
+        "customer told",
+        lambda d: f"who has it, by {d['channel']}" + (f", owning {', '.join(d['owns'])}" if d.get("owns") else ""),
+    ),
     "amends.followup.check_in_sent.v1": (
         "asked", lambda d: f"whether it is solved, by {d['channel']}{', late' if d.get('late') else ''}",
     ),

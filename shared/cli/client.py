@@ -20,6 +20,10 @@ Url = Annotated[
     typer.Option("--url", help="Address of the service; else $AMENDS_<SERVICE>_URL, else the local stack's."),
 ]
 Key = Annotated[str | None, typer.Option("--key", help="API key; else $AMENDS_API_KEY, else the local stack's.")]
+Once = Annotated[
+    str | None,
+    typer.Option("--idempotency-key", metavar="TEXT", help="The same key again does nothing twice. Default: a new one."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 TIMEOUT_S = 30.0

@@ -47,6 +47,7 @@ EVENT_CODES: dict[str, int] = {
     "amends.followup.contact_stopped.v1": 94,
     "amends.followup.contact_allowed.v1": 95,
     "amends.followup.outcome_recorded.v1": 96,
+    "amends.followup.hand_off_told.v1": 97,
     "amends.ledger.checkpoint_signed.v1": 120,
     "amends.intake.erasure_confirmed.v1": 135,
     "amends.escalation.erasure_confirmed.v1": 136,

@@ -221,13 +221,21 @@ class HandOffRequested(EventData):
 
 
 class HandOffAccepted(EventData):
-    """`by` of `team` has the complaint now."""
+    """`by` of `team` has the complaint now.
+
+    For the customer: the team's `title`, `cause` (why it was handed off) or `customer_reason` (in somebody's words for
+    the customer), and whether they are to be told of it; None: follow-up's policy says so.
+    """
 
     TYPE: ClassVar[str] = "amends.escalation.hand_off_accepted.v1"
     number: int
     team: Short
     by: Short
     at: AwareDatetime
+    title: Short | None = None
+    cause: Cause | None = None
+    customer_reason: Reason | None = None
+    tell_customer: bool | None = None
 
 
 class HandOffRefused(EventData):

@@ -143,6 +143,17 @@ class UpdateSent(EventData):
     owns: tuple[Short, ...] = ()
 
 
+class HandOffTold(EventData):
+    """The message that says who has the complaint since hand-off `number` left by `channel` under the name `message`.
+    `owns`: broken promises it owned up to."""
+
+    TYPE: ClassVar[str] = "amends.followup.hand_off_told.v1"
+    number: int
+    channel: Short
+    message: Short
+    owns: tuple[Short, ...] = ()
+
+
 class PromiseProposed(EventData):
     """An agent's outgoing text seems to promise something: a person confirms or dismisses it. `quote` are its words."""
 

@@ -103,6 +103,7 @@ FLOWS: tuple[Flow, ...] = (
             followups.CheckInUnanswered,
             followups.FactChecked,
             followups.UpdateSent,
+            followups.HandOffTold,
             followups.PromiseProposed,
             followups.PromiseMade,
             followups.PromiseDueSoon,

@@ -74,6 +74,9 @@ KINDS: dict[str, Kind] = {
             "per_week": Outcome("int", "At most so many messages of any kind in seven days.", minimum=1, maximum=100),
             "from_hour": Outcome("int", "Messages come from this hour on, where the customer is.", maximum=23),
             "until_hour": Outcome("int", "... and before this hour.", minimum=1, maximum=24),
+            "on_hand_off": Outcome(
+                "word", "What to say when a team has accepted the complaint.", values=("nothing", "tell")
+            ),
             "on_yes": Outcome("word", "What to say when it is solved.", values=("nothing", "thank", "ask_for_review")),
         },
         "When the customer hears from us, and what is asked after the resolution.",

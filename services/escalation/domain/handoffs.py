@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from services.escalation.domain.teams import Teams
 from shared.contracts.complaints import Short
 from shared.contracts.decision import Refused
-from shared.contracts.escalations import HandOffAccepted, HandOffLapsed, HandOffRefused, Reason
+from shared.contracts.escalations import Cause, HandOffAccepted, HandOffLapsed, HandOffRefused, Reason
 from shared.frozen import dataclass, replace
 
 TIMER = "hand_off"
@@ -20,7 +20,11 @@ SAFETY = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class HandOff:
-    """`accept_by`: None while its package is put together, until `wait_until` at most."""
+    """`accept_by`: None while its package is put together, until `wait_until` at most.
+
+    `cause`, `customer_reason`, `tell_customer`: what the customer may be told once it is accepted, and whether (None: by
+    policy).
+    """
 
     number: int
     team: str
@@ -28,6 +32,9 @@ class HandOff:
     by: str
     accept_by: AwareDatetime | None = None
     wait_until: AwareDatetime | None = None
+    cause: Cause = "other"
+    customer_reason: str | None = None
+    tell_customer: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +49,15 @@ class HandOffs:
 
 
 class HandOver(BaseModel):
-    """A person hands the complaint to a team."""
+    """A person hands the complaint to a team, for `reason`. `tell_customer`: who has it now, once it is accepted, and why
+    (`customer_reason`, in words for them); None: as follow-up's policy says."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     team: Short
     reason: Reason
+    customer_reason: Reason | None = None
+    tell_customer: bool | None = None
     by: Short = ""
 
 
@@ -78,11 +88,26 @@ class RefuseByLink(RefuseHandOff):
     """The same by the link of the notification."""
 
 
-def asked(before: HandOffs, team: str, reason: str, by: str, now: datetime, *, complete: bool) -> HandOffs:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """That a team is to take the complaint, and what the customer may be told of it."""
+
+    team: str
+    reason: str
+    by: str
+    cause: Cause
+    customer_reason: str | None = None
+    tell_customer: bool | None = None
+
+
+def asked(before: HandOffs, ask: Asked, now: datetime, *, complete: bool) -> HandOffs:
     """A new hand-off in place of one that waits. It is told at once when its package is complete."""
     number = before.number + 1
-    waiting = None if complete else now + SAFETY
-    return replace(before, number=number, pending=HandOff(number, team, reason, by, None, waiting))
+    pending = HandOff(
+        number, ask.team, ask.reason[:2000], ask.by, None, None if complete else now + SAFETY, ask.cause,
+        ask.customer_reason, ask.tell_customer,
+    )  # fmt: skip
+    return replace(before, number=number, pending=pending)
 
 
 def answerable(before: HandOffs, given: AcceptHandOff | RefuseHandOff, teams: Teams) -> HandOff | Refused:
@@ -99,8 +124,14 @@ def answerable(before: HandOffs, given: AcceptHandOff | RefuseHandOff, teams: Te
     return pending
 
 
-def accepted(before: HandOffs, pending: HandOff, by: str, now: datetime) -> tuple[HandOffs, HandOffAccepted]:
-    event = HandOffAccepted(number=pending.number, team=pending.team, by=by, at=now)
+def accepted(
+    before: HandOffs, pending: HandOff, by: str, now: datetime, teams: Teams
+) -> tuple[HandOffs, HandOffAccepted]:
+    known = teams.teams.get(pending.team)
+    event = HandOffAccepted(
+        number=pending.number, team=pending.team, by=by, at=now, title=known.title if known else None,
+        cause=pending.cause, customer_reason=pending.customer_reason, tell_customer=pending.tell_customer,
+    )  # fmt: skip
     return replace(before, pending=None, team=pending.team, owner=by, since=now), event
 
 

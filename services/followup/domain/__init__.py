@@ -1,14 +1,14 @@
 """Follow-up's decisions. Pure: state, input and policy in; state, events, timers and messages out.
 
 Each part decides about its own piece of the state: `updates` before a resolution, `checkins` after it, `promises`
-throughout. Here stands what an input means to all of them.
+and `hand_offs` throughout. Here stands what an input means to all of them.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from services.followup.domain import checkins, outgoing, people, promises, updates
+from services.followup.domain import checkins, hand_offs, outgoing, people, promises, updates
 from services.followup.domain.chain import chain
 from services.followup.domain.checkins import CHECK_IN, AnswerCheckIn, CheckFact
 from services.followup.domain.people import AllowContact, Bounced, FinishTask, StopContact
@@ -26,7 +26,7 @@ from services.followup.domain.updates import KINDS, UPDATE, NoteProgress
 from shared.contracts.complaints import ComplaintReceived, Contact, ContactAdded, ReplySent
 from shared.contracts.decision import Decision, Due, Refused, Settled
 from shared.contracts.envelope import EventData
-from shared.contracts.escalations import DecisionMade, StatusChanged
+from shared.contracts.escalations import DecisionMade, HandOffAccepted, StatusChanged
 from shared.frozen import replace
 from shared.policy.evaluate import Policy
 from shared.text import answers
@@ -58,6 +58,8 @@ def on_event(state: S | None, data: EventData, at: datetime, policy: Policy) -> 
             return _decided(before, data)
         case StatusChanged():
             return _status(before, data, at, policy)
+        case HandOffAccepted() if before.facts.received_at is not None:
+            return hand_offs.accepted(before, data, at, policy)
         case _:
             return Decision(before)
 
@@ -69,6 +71,8 @@ def on_timer(state: S | None, due: Due, now: datetime, policy: Policy) -> Decisi
         return checkins.due(before, before.check_in, now, policy)
     if due.name == UPDATE and before.update is not None:
         return updates.due(before, before.update, now, policy)
+    if due.name == hand_offs.TIMER and before.news is not None:
+        return hand_offs.due(before, before.news, now, policy)
     if due.name.startswith(promises.TIMER):
         return promises.on_timer(before, due.name.removeprefix(promises.TIMER), now)
     return Decision(before)
@@ -175,10 +179,11 @@ def _plan(before: S, at: datetime, policy: Policy, why: str) -> Decision[S]:
         before,
         lambda s: checkins.cancel(s, why) if s.facts.status in ("open", "waiting") else Decision(s),
         lambda s: Decision(s) if action in KINDS else updates.cancel(s, why),
+        lambda s: hand_offs.cancel(s) if s.facts.status in ("resolved", "closed") else Decision(s),
         further,
     )
 
 
 def _silence(before: S, why: str) -> Decision[S]:
     """Nothing more of what is planned reaches the customer."""
-    return chain(before, lambda s: checkins.cancel(s, why), lambda s: updates.cancel(s, why))
+    return chain(before, lambda s: checkins.cancel(s, why), lambda s: updates.cancel(s, why), hand_offs.cancel)

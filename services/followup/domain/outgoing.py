@@ -12,7 +12,7 @@ from typing import Any
 from services.followup.domain.state import MOST, FollowUpState, Outbound, Task
 from shared.contracts.decision import Decision, Message, Settled
 from shared.contracts.envelope import EventData
-from shared.contracts.followups import CheckInSent, MessageFailed, TaskCreated, UpdateSent
+from shared.contracts.followups import CheckInSent, HandOffTold, MessageFailed, TaskCreated, UpdateSent
 from shared.frozen import replace
 
 S = FollowUpState
@@ -21,10 +21,11 @@ CONTACT_CENTRE = "contact-centre"
 MESSAGE_TYPE, TASK_TYPE, NOTICE_TYPE = "amends.message.send.v1", "amends.task.created.v1", "amends.notice.v1"
 # Later than this after it was due is said to be late.
 LATE_S = 3600
-CHECK_IN, UPDATE, THANKS = "check_in", "update", "thanks"
+CHECK_IN, UPDATE, HAND_OFF, THANKS = "check_in", "update", "hand_off", "thanks"
 _TASKS = {
     CHECK_IN: "Ask the customer whether it is solved: yes, partly or no",
     UPDATE: "Tell the customer where their complaint stands",
+    HAND_OFF: "Tell the customer who deals with their complaint now",
     THANKS: "Thank the customer for the answer",
 }
 
@@ -128,5 +129,8 @@ def _sent(out: Outbound, now: datetime) -> tuple[EventData, ...]:
         case "update":
             owns = tuple(out.values.get("owns", ()))
             return (UpdateSent(number=out.number, channel=out.channel, message=out.name, owns=owns),)
+        case "hand_off":
+            owns = tuple(out.values.get("owns", ()))
+            return (HandOffTold(number=out.number, channel=out.channel, message=out.name, owns=owns),)
         case _:
             return ()

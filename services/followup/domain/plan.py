@@ -105,6 +105,12 @@ def check_ins(results: Sequence[PolicyResult], resolved_at: datetime, now: datet
     return CheckInPlan(numbered, unverified_at=until)
 
 
+def next_place(outcome: dict[str, Any], wanted: datetime, now: datetime, reach: Reach) -> datetime | None:
+    """When a message that is wanted at `wanted` may go out: in waking hours, within the budget; None: never."""
+    place = _Budget(outcome, reach).place(wanted, now)
+    return place.at if place is not None else None
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A time for a message, and why it is not the one that was wanted."""

@@ -137,6 +137,18 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class News:
+    """That a team has accepted the complaint, to be told at `due_at`: `team` by its title (empty: it has none), `why` as
+    escalation's cause or in somebody's words (`said`)."""
+
+    number: int
+    team: str
+    why: str
+    said: str
+    due_at: AwareDatetime
+
+
+@dataclass(frozen=True, slots=True)
 class FollowUpState:
     """What follow-up knows of a complaint and has planned. Of the customer only how to reach them, and no text.
 
@@ -167,6 +179,7 @@ class FollowUpState:
     # Since the customer last heard: what was done, as said by people or seen in events; what comes next.
     done: tuple[str, ...] = ()
     next_step: str = ""
+    news: News | None = None
 
     def reach(self, calendar_zone: str) -> Reach:
         """Where and when the customer can be reached."""

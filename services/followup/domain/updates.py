@@ -76,8 +76,8 @@ def due(state: S, planned: Planned, now: datetime, policy: Policy) -> Decision[S
         "late": (now - planned.due_at).total_seconds() > outgoing.LATE_S, "enclose": result.outcome.get("enclose", []),
         "zone": state.person.zone or policy.calendar_zone,
     }  # fmt: skip
-    ways = _ways(state, result.outcome, policy)
-    sent = outgoing.send(promises.owned(following.state), UPDATE, planned.number, kind, ways, values, now, planned.due_at)
+    by_ways = ways(state, result.outcome, policy)
+    sent = outgoing.send(promises.owned(following.state), UPDATE, planned.number, kind, by_ways, values, now, planned.due_at)
     return Decision(sent.state, (event, *following.events, *sent.events), following.timers, messages=sent.messages)
 
 
@@ -92,8 +92,8 @@ def plan(state: S, at: datetime, policy: Policy, result: PolicyResult) -> Decisi
     zone = state.person.zone or policy.calendar_zone
     wanted = durations.add(at, durations.parse(span), policy.calendar_zone)
     due_at = next_waking(wanted, zone, waking_hours(outcome)) or wanted
-    ways = _ways(state, outcome, policy)
-    planned = Planned(number=number, kind=kind, due_at=due_at, channel=ways[0] if ways else "any", every=outcome.get("every"))
+    by = ways(state, outcome, policy)
+    planned = Planned(number=number, kind=kind, due_at=due_at, channel=by[0] if by else "any", every=outcome.get("every"))
     event = UpdateScheduled(
         number=number, kind=kind, due_at=due_at, channel=planned.channel, policy=citation(policy, result)
     )
@@ -114,6 +114,7 @@ def cancel(state: S, why: str) -> Decision[S]:
     return Decision(replace(state, update=None), (event,), cancel=(UPDATE,))
 
 
-def _ways(state: S, outcome: dict[str, Any], policy: Policy) -> tuple[str, ...]:
+def ways(state: S, outcome: dict[str, Any], policy: Policy) -> tuple[str, ...]:
+    """By which channels the customer hears, best first."""
     reach = state.reach(policy.calendar_zone)
     return channels.in_order(outcome.get("channel", "preferred"), reach.preference, reach.came_by, reach.reachable)
