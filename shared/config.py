@@ -155,6 +155,11 @@ class RecordsSettings(BaseSettings):
     witnesses_file: Path | None = Field(
         None, description="Witnesses that cosign each checkpoint: a line each with URL and public key."
     )
+    public_log: bool = Field(
+        True,
+        description="Whether anybody may read the public log under /log: checkpoint, hashes and records, in which nothing is "
+        "personal; how many events there are and when is. If not, an API key with the scope cases:read is needed.",
+    )
     checkpoint_every_s: float = Field(
         10.0,
         gt=0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from services.records import api, decisions, publish, signer, store
+from services.records import api, decisions, public_log, publish, signer, store
 from services.records.domain import RecordState
 from services.records.handlers import SERVICE, Handlers
 from services.records.payloads import CaseKeys
@@ -34,6 +34,7 @@ def build(base: Base) -> Parts:
     app.include_router(api.routes(base.pool, base.keys, handlers.saves, case_keys))
     app.include_router(search_api.routes(base.pool, base.keys))
     app.include_router(decisions.routes(base.pool, base.keys, case_keys))
+    app.include_router(public_log.routes(base.pool, base.keys, is_open=settings.public_log))
     app.include_router(operations(SERVICE, handlers.saves, base.pool, base.keys, count=store.ledger_counts))
     publisher = Publisher(
         base.pool,

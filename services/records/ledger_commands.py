@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from shared.cli import WrongUse, local
+from shared.cli import Failed, WrongUse, local
 from shared.cli.client import AsJson, print_json
 from shared.cli.database import DatabaseUrl, address, in_schema
 
@@ -56,12 +56,9 @@ def export_log(
 
     Ends with 1 when no checkpoint is signed yet. An earlier export in the same folder is brought up to date.
     """
-    from services.records.log_folder import CHECKPOINT, Writer
+    from services.records.log_folder import Writer
 
-    if folder.exists() and not folder.is_dir():
-        raise WrongUse(f"{folder} is a file; give a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / CHECKPOINT).is_file():
-        raise WrongUse(f"{folder} holds other things; give a new folder, or that of an earlier export")
+    _for_a_log(folder)
 
     async def write(conn: Connection) -> dict[str, Any]:
         from services.records import log_export, tree_store
@@ -79,6 +76,49 @@ def export_log(
         print_json({"folder": str(folder), **done})
     else:
         typer.echo(f"{done['size']} records, root {done['root']}, in {folder}")
+
+
+@app.command("fetch-log", epilog="Example: amends records fetch-log https://complaints.example.com/log /tmp/log")
+def fetch_log(
+    url: Annotated[str, typer.Argument(metavar="URL", help="Where the log is served.", show_default=False)],
+    folder: Folder,
+    key: Annotated[str | None, typer.Option("--key", help="API key, if the log wants one; else $AMENDS_API_KEY.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy a public log from its server, to be checked: amends records verify --from DIR --public-key FILE.
+
+    Into the folder of an earlier copy it fetches what is new. The earlier checkpoint stays there, so `verify` also finds a log
+    that does not continue it.
+    """
+    import httpx2
+
+    from services.records import log_fetching
+    from services.records.tree.checkpoint import encode
+
+    if not url.startswith(("http://", "https://")):
+        raise WrongUse(f"the address of a log begins with http:// or https://, not '{url}'")
+    _for_a_log(folder)
+    key = key or os.environ.get("AMENDS_API_KEY")
+    try:
+        with httpx2.Client(
+            base_url=url.rstrip("/") + "/", timeout=log_fetching.TIMEOUT_S, headers={"authorization": f"Bearer {key}"} if key else {}
+        ) as client:
+            head = log_fetching.fetch(client, folder, progress("fetched", "tiles"))
+    except (httpx2.InvalidURL, UnicodeError):
+        raise WrongUse(f"'{url}' is no address of a log, or the key is no API key") from None
+    except OSError as error:
+        raise Failed(f"{folder}: {error.strerror}") from None
+    if as_json:
+        print_json({"folder": str(folder), "size": head.size, "root": encode(head.root)})
+    else:
+        typer.echo(f"{head.size} records, root {encode(head.root)}, in {folder}; nothing of it is checked yet")
+
+
+def _for_a_log(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise WrongUse(f"{folder} is a file; give a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "checkpoint").is_file():
+        raise WrongUse(f"{folder} holds other things; give a new folder, or that of an earlier export")
 
 
 def own_case_keys() -> CaseKeys | None:

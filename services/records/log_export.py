@@ -33,7 +33,7 @@ async def export(conn: Conn, writer: Writer, tell: Callable[[int, int], None]) -
         last = await tree_store.last_checkpoint(conn)
         if last is None:
             raise Failed("no checkpoint is signed yet: is the signer running? (amends records sign)")
-        signers = [key.vkey for key in await signers_of(conn, last.note)]
+        current, retired = await keys_of(conn, last)
         for level in tiles.levels(last.size):
             if level:
                 for number, width in tiles.widths(level, last.size):
@@ -50,10 +50,16 @@ async def export(conn: Conn, writer: Writer, tell: Callable[[int, int], None]) -
         for row in await conn.fetch(tree_store.SPREAD, last.size, EARLIER, last.origin):
             if row["size"] < last.size:
                 writer.earlier(row["size"], row["note"])
-        known = [vkey for vkey in await tree_store.keys(conn) if note.read_verifier(vkey).name == last.origin]
-        writer.keys(signers[0] if signers else known[0], [key for key in known if key not in signers[:1]])
+        writer.keys(current, retired)
         writer.finish(last.note)
     return {"size": last.size, "root": checkpoint.encode(last.root)}
+
+
+async def keys_of(conn: Conn, last: tree_store.Stored) -> tuple[str, list[str]]:
+    """The public key that signs the log now, and those that did before."""
+    known = [vkey for vkey in await tree_store.keys(conn) if note.read_verifier(vkey).name == last.origin]
+    current = next((key.vkey for key in await signers_of(conn, last.note)), known[0])
+    return current, [key for key in known if key != current]
 
 
 async def signers_of(conn: Conn, text: str) -> list[note.Verifier]:

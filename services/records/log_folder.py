@@ -255,24 +255,28 @@ class Writer:
         self._written: set[str] = set()
 
     def tile(self, level: int, number: int, hashes: bytes) -> None:
-        self._write(tiles.path(level, number, len(hashes) // merkle.HASH_SIZE), hashes)
+        self.put(tiles.path(level, number, len(hashes) // merkle.HASH_SIZE), hashes)
 
     def entries(self, number: int, leaves: Sequence[bytes]) -> None:
-        self._write(tiles.path(tiles.ENTRIES, number, len(leaves)), tiles.bundle(leaves))
+        self.put(tiles.path(tiles.ENTRIES, number, len(leaves)), tiles.bundle(leaves))
 
     def keys(self, current: str, retired: Sequence[str]) -> None:
-        self._write(VKEY, current.encode() + b"\n")
+        self.put(VKEY, current.encode() + b"\n")
         if retired:
-            self._write(RETIRED, "".join(f"{key}\n" for key in retired).encode())
+            self.put(RETIRED, "".join(f"{key}\n" for key in retired).encode())
 
     def earlier(self, size: int, text: str) -> None:
-        self._write(f"{EARLIER}/{size}", text.encode())
+        self.put(f"{EARLIER}/{size}", text.encode())
 
     def finish(self, text: str) -> None:
         """The checkpoint; and what an earlier export left and this one has not (partial tiles) goes."""
-        self._write(CHECKPOINT, text.encode())
+        self.put(CHECKPOINT, text.encode())
         for path in self._leftovers():
             path.unlink()
+
+    def keep(self, name: str) -> None:
+        """A file that is there already stays as it is."""
+        self._written.add(name)
 
     def _leftovers(self) -> Iterator[Path]:
         for top in ("tile", EARLIER, RETIRED):
@@ -280,7 +284,8 @@ class Writer:
                 if path.is_file() and path.relative_to(self._folder).as_posix() not in self._written:
                     yield path
 
-    def _write(self, name: str, data: bytes) -> None:
+    def put(self, name: str, data: bytes) -> None:
+        """A file by its name below the folder: all of it, or as it was."""
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.unfinished")

@@ -222,6 +222,22 @@ async def leaf_tiles(
             yield number, rows[begin:at], stored.get(number)
 
 
+async def leaves(conn: Conn, number: int, width: int) -> list[bytes]:
+    """The records of a bundle: fewer than `width` where some are missing."""
+    first = number * tiles.WIDTH
+    return [row["leaf"] for row in await conn.fetch(LEAVES, first, first + width)]
+
+
+async def tile(conn: Conn, level: int, number: int, width: int) -> bytes | None:
+    """The hashes of a tile of any level and width; None where some are missing."""
+    if width == tiles.WIDTH:
+        found: bytes | None = await conn.fetchval(TILE, level, number)
+    else:
+        (row,) = await conn.fetch(HASHES, [level], [number * tiles.WIDTH], [width])
+        found = row[0]
+    return found if found is not None and len(found) == width * merkle.HASH_SIZE else None
+
+
 async def upper_tile(conn: Conn, level: int, number: int, width: int) -> bytes | None:
     """The stored hashes of a tile of level 1 and more, full or not."""
     if width == tiles.WIDTH:

@@ -1,6 +1,6 @@
 // Reads an exported log with Go's own sumdb packages: an implementation that shares nothing with ours.
 //
-// Usage: check DIR VKEY-FILE PROOF-FILE LEAF-INDEX OLDER-CHECKPOINT
+// Usage: check DIR-OR-URL VKEY-FILE PROOF-FILE LEAF-INDEX OLDER-CHECKPOINT
 package main
 
 import (
@@ -8,8 +8,9 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -27,9 +28,25 @@ func must(err error) {
 }
 
 func read(name string) []byte {
-	data, err := os.ReadFile(name)
+	data, err := get(name)
 	must(err)
 	return data
+}
+
+// get reads a file, or what a URL answers.
+func get(name string) ([]byte, error) {
+	if !strings.HasPrefix(name, "http://") {
+		return os.ReadFile(name)
+	}
+	answer, err := http.Get(name)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", name, answer.Status)
+	}
+	return io.ReadAll(answer.Body)
 }
 
 // open verifies a checkpoint and returns the tree it signs.
@@ -66,12 +83,12 @@ func path(level string, n int64, width int) string {
 
 type files struct{ folder string }
 
-func (f files) Height() int                      { return height }
+func (f files) Height() int                     { return height }
 func (f files) SaveTiles([]tlog.Tile, [][]byte) {}
 func (f files) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 	var found [][]byte
 	for _, tile := range tiles {
-		data, err := os.ReadFile(filepath.Join(f.folder, path(strconv.Itoa(tile.L), tile.N, tile.W)))
+		data, err := get(f.folder + "/" + path(strconv.Itoa(tile.L), tile.N, tile.W))
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +99,7 @@ func (f files) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 
 func main() {
 	folder, vkey := os.Args[1], strings.TrimSpace(string(read(os.Args[2])))
-	tree := open(read(filepath.Join(folder, "checkpoint")), vkey)
+	tree := open(read(folder+"/checkpoint"), vkey)
 	reader := tlog.TileHashReader(tree, files{folder})
 
 	// Every record hashes to what the tiles say, and the tiles to the signed root.
@@ -97,7 +114,7 @@ func main() {
 	var n int64
 	for tile := int64(0); n < tree.N; tile++ {
 		width := min(tree.N-n, 1<<height)
-		data := read(filepath.Join(folder, path("entries", tile, int(width))))
+		data := read(folder + "/" + path("entries", tile, int(width)))
 		for ; width > 0; width-- {
 			length := int(binary.BigEndian.Uint16(data))
 			hashes, err := tlog.StoredHashes(n, data[2:2+length], storage)
