@@ -56,7 +56,9 @@ def make_subscriber(
         session_timeout_ms=settings.session_timeout_ms,
         heartbeat_interval_ms=settings.session_timeout_ms // 4,
         rebalance_timeout_ms=30_000,
-        max_partition_fetch_bytes=2_097_152,
+        # What is fetched ahead is kept in memory. A record that is larger comes all the same, alone.
+        max_partition_fetch_bytes=524_288,
+        fetch_max_bytes=4_194_304,
         # A save of one event costs almost as much as a save of fifty: the broker waits a little for more.
         fetch_min_bytes=262_144,
         fetch_max_wait_ms=50,

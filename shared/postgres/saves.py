@@ -33,9 +33,11 @@ from shared.telemetry import metrics
 S = TypeVar("S")
 log = structlog.get_logger(__name__)
 
-NOW = "select app_now()"
+# One round trip: the time, whether anything is held for these complaints, and their rows (one of nulls if there is none).
 LOAD = """
-select complaint_id, revision, sequence, seen, state, erased_at is not null from complaint_state where complaint_id = any($1::uuid[])
+select at, waiting, complaint_id, revision, sequence, seen, state, erased_at is not null
+from (select app_now() as at, exists (select from held where complaint_id = any($1::uuid[])) as waiting) as now
+left join complaint_state on complaint_id = any($1::uuid[])
 """
 LOAD_HELD = "select complaint_id, service, sequence, envelope, data from held where complaint_id = any($1::uuid[])"
 INSERT = """
@@ -165,22 +167,19 @@ class Saves(Generic[S]):
         return work
 
     async def _load(self, conn: Connection, inputs: Inputs) -> tuple[dict[UUID, Row[S]], Held, datetime]:
-        now: datetime = await conn.fetchval(NOW)
         subjects = list({item.subject for item in inputs})
+        found = await conn.fetch(LOAD, subjects)
+        now, waiting = found[0][0], found[0][1]
         rows = {
-            row[0]: Row(
-                row[1], row[2], orjson.loads(row[3]), None if row[4] is None else self._read(row[4]), row[5]
-            )
-            for row in (await conn.fetch(LOAD, subjects) if subjects else ())
+            row[2]: Row(row[3], row[4], orjson.loads(row[5]), None if row[6] is None else self._read(row[6]), row[7])
+            for row in found
+            if row[2] is not None
         }
-        held = {
-            (event.subject, event.service, event.sequence): event
-            for event in (
-                [revive(orjson.loads(row[3]), row[4]) for row in await conn.fetch(LOAD_HELD, subjects)]
-                if any(item.event is not None for item in inputs)
-                else ()
-            )
-        }
+        held: Held = {}
+        if waiting and any(item.event is not None for item in inputs):
+            for row in await conn.fetch(LOAD_HELD, subjects):
+                event = revive(orjson.loads(row[3]), row[4])
+                held[(event.subject, event.service, event.sequence)] = event
         return rows, held, now
 
     async def _write_all(self, conn: Connection, work: Work[S], also: Also | None) -> int | None:
