@@ -25,8 +25,9 @@ from pydantic import TypeAdapter
 
 from shared import clock, failpoints
 from shared.config import KafkaSettings, ServiceSettings, load
+from shared.delivery.routes import Route
 from shared.delivery.sender import Sender, routes
-from shared.delivery.settings import DeliverySettings, load_endpoints
+from shared.delivery.settings import DeliverySettings, EndpointsFile
 from shared.errors import StartRefused
 from shared.http.keys import Authenticator
 from shared.http.oidc import OidcSettings, People
@@ -89,10 +90,16 @@ class Base:
     def sender(self, saves: Saves[Any]) -> Sender:
         """Sends the messages that this service's decisions leave; `run` and `watch` are loops for `Parts`."""
         settings = load(DeliverySettings)
-        out = routes(settings, load_endpoints(settings.endpoints_file), self.service)
+        file = EndpointsFile(settings.endpoints_file)
+
+        def reread() -> dict[str, Route] | None:
+            found = file.changed()
+            return None if found is None else routes(settings, found, self.service)
+
         return Sender(
-            service=self.service, pool=self.pool, saves=saves, progress=self.progress, routes=out, settings=settings
-        )
+            service=self.service, pool=self.pool, saves=saves, progress=self.progress,
+            routes=routes(settings, file.endpoints, self.service), settings=settings, reread=reread,
+        )  # fmt: skip
 
     def policies(self, package: str, *names: str, waits: bool = False) -> Replica:
         """What is in force of this service's policy, and of other documents that come with it; `names` in the folder

@@ -22,11 +22,9 @@ from shared.delivery.settings import ContactCentre
 from shared.delivery.web import Caller
 from shared.postgres.messages import Letter
 
-FINAL = {
-    401: "the contact centre refuses our token",
-    403: "the contact centre does not let our user do this",
-    404: "the contact centre knows no such record",
-}
+FINAL = {404: "the contact centre knows no such record"}
+# A token was changed there and not yet here, or its user lost a permission: the note waits for whoever mends it.
+HELD = {401: "the contact centre refuses our token", 403: "the contact centre does not let our user do this"}
 NUMBER = re.compile(r"[1-9][0-9]{0,18}")
 
 
@@ -82,7 +80,8 @@ class Api:
             raise Permanent(f"the contact centre does not answer as {self.centre.system} does") from None
 
     async def _call(self, method: str, path: str, content: bytes) -> bytes:
-        return await self._caller.ask(method, f"{self.centre.url.rstrip('/')}/api/{path}", content, self._headers, final=FINAL)
+        url = f"{self.centre.url.rstrip('/')}/api/{path}"
+        return await self._caller.ask(method, url, content, self._headers, final=FINAL, held=HELD)
 
 
 def _credentials(centre: ContactCentre) -> dict[str, str]:

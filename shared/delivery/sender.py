@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -44,6 +44,8 @@ LOOK_EVERY_S = 10.0
 # Waits between attempts, then the last one again and again, until it is given up.
 WAITS_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)
 GIVEN_UP_AFTER_S = 3 * 86_400.0
+# What waits for somebody to mend its cause is tried at least so often, and is never given up.
+HELD_WAIT_S = 300.0
 
 
 def routes(settings: DeliverySettings, endpoints: Endpoints, service: str) -> dict[str, Route]:
@@ -66,14 +68,16 @@ class Sender:
 
     def __init__(
         self, *, service: str, pool: Pool, saves: Saves[Any], progress: Progress, routes: Mapping[str, Route],
-        settings: DeliverySettings,
+        settings: DeliverySettings, reread: Callable[[], Mapping[str, Route] | None] = lambda: None,
     ) -> None:  # fmt: skip
+        """`reread` gives the routes anew when the endpoints' file has changed: a new secret counts without a restart."""
         self._service = service
         self._pool = pool
         self._saves = saves
         self._progress = progress
         self._routes = routes
         self._settings = settings
+        self._reread = reread
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._freed = asyncio.Event()
 
@@ -95,10 +99,16 @@ class Sender:
             await asyncio.gather(*self._busy.values(), return_exceptions=True)
 
     async def watch(self) -> None:
-        """Every ten seconds: which endpoints are left alone, and how much waits, as metrics."""
+        """Every ten seconds: changed endpoints, and, as metrics, which of them are left alone and how much waits."""
+        fresh = True
         while True:
             try:
+                if (changed := self._reread()) is not None:
+                    self._routes, fresh = changed, True
                 async with connection(self._pool) as conn:
+                    if fresh:  # endpoints that rest and messages that have failed: the secret may be another now
+                        await conn.execute(messages.TRY_AGAIN)
+                        fresh = False
                     rows = await conn.fetch(messages.LIST_ENDPOINTS)
                 metrics.ENDPOINTS_RESTING.labels(self._service).set(sum(row["resting"] for row in rows))
                 metrics.MESSAGES_WAITING.labels(self._service).set(sum(row["waiting"] for row in rows))
@@ -167,7 +177,7 @@ class Sender:
         except Exception as error:  # a fault in composing this letter must not stop the others
             log.error("a message cannot be sent", service=self._service, route=letter.route, error=type(error).__name__)
             outcome = Settled(letter.name, "failed", letter.attempts, f"fault of Amends: {type(error).__name__}")
-        if isinstance(outcome, Temporary) and letter.age_s > GIVEN_UP_AFTER_S:
+        if isinstance(outcome, Temporary) and not outcome.held and letter.age_s > GIVEN_UP_AFTER_S:
             outcome = Settled(letter.name, "failed", letter.attempts, f"given up after three days: {outcome}")
         said = outcome.outcome if isinstance(outcome, Settled) else "again"
         metrics.MESSAGES.labels(self._service, letter.route, said).inc()
@@ -183,6 +193,7 @@ class Sender:
                     await conn.execute(messages.FAILED, endpoint, str(blamed[0]))
                 for letter, failure in failed:
                     wait = WAITS_S[min(letter.attempts, len(WAITS_S)) - 1] * random.uniform(0.8, 1.2)  # noqa: S311
+                    wait = min(wait, HELD_WAIT_S) if failure.held else wait
                     await conn.execute(
                         messages.LATER, letter.id, letter.attempts, max(wait, failure.after_s or 0.0), str(failure)
                     )

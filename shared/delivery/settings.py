@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from ruamel.yaml import YAML
@@ -13,6 +14,8 @@ from ruamel.yaml.error import YAMLError
 
 from shared.delivery.guard import Network
 from shared.errors import StartRefused
+
+log = structlog.get_logger(__name__)
 
 
 class DeliverySettings(BaseSettings):
@@ -91,6 +94,38 @@ class Endpoints(BaseModel):
     webhooks: dict[str, Endpoint] = {}
     chats: dict[str, Endpoint] = {}
     contact_centres: dict[str, ContactCentre] = {}
+
+
+class EndpointsFile:
+    """The endpoints' file, and whether it has changed since it was read."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Raises StartRefused, as `load_endpoints`."""
+        self._path = path
+        self.endpoints = load_endpoints(path)
+        self._stamp = self._look()
+
+    def changed(self) -> Endpoints | None:
+        """The endpoints as they are now, if the file is another than before; one that cannot be used is said once, and
+        what was read before stays."""
+        stamp = self._look()
+        if stamp is None or stamp == self._stamp:
+            return None
+        self._stamp = stamp
+        try:
+            self.endpoints = load_endpoints(self._path)
+        except StartRefused as refused:
+            log.error("the endpoints' file was changed and cannot be used; what was read before stays", reason=str(refused))
+            return None
+        log.info("the endpoints' file was read again")
+        return self.endpoints
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            found = self._path.stat() if self._path is not None else None
+        except OSError:
+            return None
+        return (found.st_mtime_ns, found.st_size, found.st_ino) if found is not None else None
 
 
 def load_endpoints(path: Path | None) -> Endpoints:

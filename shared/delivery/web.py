@@ -31,17 +31,20 @@ class Caller:
 
     async def request(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> None:
         """Returns when the other side has said 2xx; what else it says is not read. Raises Temporary or Permanent."""
-        await self._exchange(method, url, content, headers, most=0, final={})
+        await self._exchange(method, url, content, headers, most=0, final={}, held={})
 
     async def ask(
-        self, method: str, url: str, content: bytes, headers: Mapping[str, str], *, final: Mapping[int, str]
-    ) -> bytes:
-        """The body of a 2xx answer, `MOST_READ` at most. `final`: further statuses that are Permanent, and their reasons."""
-        return await self._exchange(method, url, content, headers, most=MOST_READ, final=final)
+        self, method: str, url: str, content: bytes, headers: Mapping[str, str], *, final: Mapping[int, str],
+        held: Mapping[int, str],
+    ) -> bytes:  # fmt: skip
+        """The body of a 2xx answer, `MOST_READ` at most. `final`: further statuses that are Permanent, and their reasons;
+        `held`: those that hold the letter until somebody has mended the cause."""
+        return await self._exchange(method, url, content, headers, most=MOST_READ, final=final, held=held)
 
     async def _exchange(
-        self, method: str, url: str, content: bytes, headers: Mapping[str, str], *, most: int, final: Mapping[int, str]
-    ) -> bytes:
+        self, method: str, url: str, content: bytes, headers: Mapping[str, str], *, most: int, final: Mapping[int, str],
+        held: Mapping[int, str],
+    ) -> bytes:  # fmt: skip
         client = self._client = self._client or httpx2.AsyncClient(timeout=TIMEOUT, trust_env=False)
         try:
             address, host, extensions = await guard.pinned(url, self._networks)
@@ -57,7 +60,7 @@ class Caller:
             raise Permanent(str(refused)) from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             raise Temporary(f"no answer ({type(error).__name__})") from None
-        _judge(response, final)
+        _judge(response, final, held)
         return body
 
 
@@ -71,12 +74,14 @@ async def _read(response: httpx2.Response, most: int) -> bytes:
     return body
 
 
-def _judge(response: httpx2.Response, final: Mapping[int, str]) -> None:
+def _judge(response: httpx2.Response, final: Mapping[int, str], held: Mapping[int, str]) -> None:
     status = response.status_code
     if response.is_success:
         return
     if status in final:
         raise Permanent(f"{final[status]} ({status})")
+    if status in held:
+        raise Temporary(f"{held[status]} ({status})", held=True)
     if status == 410:
         raise Permanent("the endpoint says that it is gone for good (410)")
     if status in (400, 413, 422):

@@ -51,6 +51,11 @@ update endpoint set failures = failures + 1, failed_at = app_now(), reason = $2,
         else app_now() + least(interval '15 minutes', interval '10 seconds' * 2 ^ least(failures - 4, 10)) end
 where name = $1
 """
+# What is due later than a lease lasts is not being tried now.
+TRY_AGAIN = """
+with rested as (update endpoint set open_until = app_now() where open_until > app_now())
+update message set due_at = app_now() where last_reason is not null and due_at > app_now() + interval '120 seconds'
+"""
 NEXT_DUE = """
 select extract(epoch from min(greatest(due_at, endpoint.open_until)) - app_now())::float8
 from message join endpoint on endpoint.name = message.endpoint where not held

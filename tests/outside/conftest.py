@@ -96,10 +96,13 @@ MakeSender = Callable[..., Sender]
 def make_sender(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> MakeSender:  # noqa: F811 - the fixture
     monkeypatch.setattr(sending, "LONGEST_SLEEP_S", 0.02)
 
-    def make(replica: Replica, routes: dict[str, Route], **settings: Any) -> Sender:
+    def make(
+        replica: Replica, routes: dict[str, Route], reread: Callable[[], dict[str, Route] | None] = lambda: None, **settings: Any
+    ) -> Sender:
         given = DeliverySettings.model_validate({"allow_networks": LOOPBACK, **settings})
         return Sender(
-            service=SERVICE, pool=bench.pool, saves=replica.saves, progress=Progress(), routes=routes, settings=given
-        )
+            service=SERVICE, pool=bench.pool, saves=replica.saves, progress=Progress(), routes=routes, settings=given,
+            reread=reread,
+        )  # fmt: skip
 
     return make

@@ -10,18 +10,21 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from shared.contracts.decision import Decision, Message, Settled
+from shared.delivery import sender as sending
 from shared.delivery.contact_centres import ContactCentres
-from shared.delivery.routes import Permanent, Temporary
+from shared.delivery.routes import Permanent, Route, Temporary
 from shared.delivery.sender import routes
-from shared.delivery.settings import ContactCentre, DeliverySettings, Endpoints, load_endpoints
+from shared.delivery.settings import ContactCentre, DeliverySettings, Endpoints, EndpointsFile, load_endpoints
 from shared.delivery.web import Caller
 from shared.errors import StartRefused
+from shared.postgres import messages
 from shared.postgres.inputs import Input
 from shared.postgres.messages import Letter, endpoint_of
 from tests.delivery.bench import Bench, Running, command, until
@@ -36,7 +39,7 @@ COMMENT = "Amends: tier 3, with Claims & Care, answer by Mon 02 Mar 2026 13:30 U
 class Helpdesk:
     """A contact centre with the one record 9. `faults`: by path's end, answers to give instead, once each.
 
-    `deaf`: what it is given for paths that end so it takes without answering, once.
+    `deaf`: what it is given for paths that end so it takes without answering, once. `token`: the one it takes; None: any.
     """
 
     port: int = 0
@@ -48,6 +51,7 @@ class Helpdesk:
     faults: dict[str, str] = field(default_factory=dict)
     deaf: set[str] = field(default_factory=set)
     slow: bool = False
+    token: str | None = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -60,6 +64,8 @@ class Helpdesk:
                 content = await reader.readexactly(int(self.headers.get("content-length", 0)))
                 self.calls.append(f"{method} {path}")
                 fault = next((self.faults.pop(end) for end in list(self.faults) if path.endswith(end)), None)
+                if self.token not in (None, self.headers.get("api_access_token")):
+                    fault = "401 Unauthorized"
                 if fault is not None:
                     writer.write(f"HTTP/1.1 {fault}\r\ncontent-length: 0\r\n\r\n".encode())
                     await writer.drain()
@@ -242,8 +248,8 @@ async def test_each_system_is_shown_the_token_as_it_wants_it(
 @pytest.mark.parametrize(
     ("fault", "expected", "reason"),
     [
-        ("401 Unauthorized", Permanent, "refuses our token"),
-        ("403 Forbidden", Permanent, "does not let our user"),
+        ("401 Unauthorized", Temporary, "refuses our token"),
+        ("403 Forbidden", Temporary, "does not let our user"),
         ("404 Not Found", Permanent, "no such record"),
         ("422 Unprocessable", Permanent, "does not take"),
         ("409 Conflict", Temporary, "409"),
@@ -259,6 +265,7 @@ async def test_what_the_contact_centre_says_decides(
     with pytest.raises(expected, match=reason) as raised:
         await route(helpdesk, system).send(letter(system))
     assert getattr(raised.value, "after_s", None) == (93.0 if "429" in fault else None)
+    assert getattr(raised.value, "held", False) is fault.startswith(("401", "403"))
     assert helpdesk.notes == []
     assert not re.search(r"127\.0\.0\.1|t0ken|Claims", str(raised.value))
 
@@ -315,6 +322,76 @@ async def test_a_note_that_a_decision_leaves_is_there_once_after_a_limit_and_a_l
     assert (helpdesk.faults, helpdesk.deaf) == ({}, set())
     assert (len(helpdesk.notes), helpdesk.tags) == (1, ["vip", "amends-tier-3"])
     assert await bench.tokens(subject) == ["go", "sent note-1"]
+
+
+async def test_a_token_that_was_changed_there_holds_the_note_until_it_is_changed_here_however_long(
+    helpdesk: Helpdesk, bench: Bench, make_sender: MakeSender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "LOOK_EVERY_S", 0.02)
+    helpdesk.token = "n3w"
+    file, settings = tmp_path / "endpoints.yaml", DeliverySettings(allow_networks=LOOPBACK)
+
+    def write(token: str) -> None:
+        url = f"http://127.0.0.1:{helpdesk.port}"
+        new = tmp_path / "new"
+        new.write_text(f"contact_centres: {{desk: {{system: chatwoot, account: 4, url: '{url}', token: {token}}}}}\n")
+        new.replace(file)
+
+    write("0ld")
+    endpoints = EndpointsFile(file)
+
+    def reread() -> dict[str, Route] | None:
+        found = endpoints.changed()
+        return None if found is None else routes(settings, found, "escalation")
+
+    replica, subject = bench.replica(decide=noter), subject_number(1)
+    await command(replica, subject, "go")
+    sender = make_sender(replica, routes(settings, endpoints.endpoints, "escalation"), reread=reread)
+
+    async def rests() -> bool:
+        await bench.advance(301)
+        found = await endpoint()
+        return bool(found["failures"] >= 5 and found["resting"])
+
+    async def endpoint() -> Any:
+        async with bench.pool.acquire() as conn:
+            return await conn.fetchrow(messages.LIST_ENDPOINTS)
+
+    async def tried_again() -> bool:
+        return len(helpdesk.calls) > seen
+
+    async def settled() -> bool:
+        await bench.advance(5)
+        return await bench.count("message") == 0
+
+    async with Running(sender.run, sender.watch):
+        await until(rests)
+        await bench.advance(4 * 86_400)
+        seen = len(helpdesk.calls)
+        await until(tried_again)
+        assert (await endpoint())["reason"] == "the contact centre refuses our token (401)"
+        assert (await endpoint())["waiting"] == 1, "four days later it is still there"
+        file.write_text("contact_centres: [")
+        write("n3w")
+        await until(settled)
+    assert (len(helpdesk.notes), helpdesk.tags) == (1, ["vip", "amends-tier-3"])
+    assert await bench.tokens(subject) == ["go", "sent note-1"]
+
+
+def test_a_changed_file_that_cannot_be_used_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "endpoints.yaml"
+    file.write_text("chats: {a: {url: 'https://chat.example/1'}}\n")
+    endpoints = EndpointsFile(file)
+    assert endpoints.changed() is None
+    file.write_text("chats: {a: {adress: 1}}\n")
+    assert endpoints.changed() is None
+    file.unlink()
+    assert endpoints.changed() is None
+    assert list(endpoints.endpoints.chats) == ["a"]
+    file.write_text("chats: {a: {url: 'https://chat.example/2'}, b: {url: 'https://chat.example/3'}}\n")
+    found = endpoints.changed()
+    assert found is not None
+    assert list(found.chats) == ["a", "b"]
 
 
 def test_each_contact_centre_fails_for_itself() -> None:
