@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from deploy.local.services import Deployment, ServiceProcess, new_id_key, own_master_keys
+from services.records import key_files
 from shared.contracts.envelope import SERVICES
 from tests.flow.otlp import Receiver
 from tests.harness.cluster import Cluster, fresh_database
@@ -67,8 +68,10 @@ def running(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
         asyncio.run(deployment.prepare())
         key = asyncio.run(deployment.add_key("shop-eu"))
         environment = deployment.environment(
-            OTEL_EXPORTER_OTLP_ENDPOINT=otlp.endpoint, OTEL_BSP_SCHEDULE_DELAY="200", AMENDS_LOG_LEVEL="debug"
+            OTEL_EXPORTER_OTLP_ENDPOINT=otlp.endpoint, OTEL_BSP_SCHEDULE_DELAY="200", AMENDS_LOG_LEVEL="debug",
+            AMENDS_RECORDS_SIGNING_KEY_FILE=str(folder / "signing" / "ledger.key"), AMENDS_RECORDS_CHECKPOINT_EVERY_S="1",
         )
+        key_files.make(folder / "signing" / "ledger.key", "complaints.example.com/ledger")
         services = {name: ServiceProcess(name, environment=environment, folder=folder) for name in SERVICES}
         try:
             for service in services.values():
