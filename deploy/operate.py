@@ -51,17 +51,25 @@ def create(
     replication: Annotated[int, typer.Option(min=1, max=9, help="Copies of each record, on so many brokers.")] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Create the topics that are missing, kept six days. Kafka's address: AMENDS_KAFKA_*, else the local stack's."""
-    from deploy.topics import create_topics
+    """Create the topics that are missing, kept six days. Kafka's address: AMENDS_KAFKA_*, else the local stack's.
+
+    Ends with 1 when a topic that was there already keeps what customers said for longer.
+    """
+    from deploy.topics import create_topics, kept_too_long
     from shared.cli import kafka
 
     settings, is_local = kafka.settings()
     copies = 1 if is_local else replication
     created = kafka.answer(settings, lambda: create_topics(settings, replication=copies))
+    wrong = kafka.answer(settings, lambda: kept_too_long(settings))
     if as_json:
-        print_json({"created": created})
-        return
-    typer.echo(f"created: {', '.join(created)}" if created else "all topics are there")
+        print_json({"created": created, "kept_too_long": wrong})
+    else:
+        typer.echo(f"created: {', '.join(created)}" if created else "all topics are there")
+        for each in wrong:
+            typer.echo(f"WRONG  {each}")
+    if wrong:
+        raise typer.Exit(1)
 
 
 @key_commands.command("add", epilog="Example: amends keys add dashboard --service records --scope cases:read")

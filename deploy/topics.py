@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from shared.config import KafkaSettings
@@ -30,8 +31,28 @@ async def create_topics(kafka: KafkaSettings, *, replication: int = 1) -> list[s
     return _created(answer.topic_errors)
 
 
+async def kept_too_long(kafka: KafkaSettings) -> list[str]:
+    """What is wrong with topics that were there already: those that keep what customers said for longer than is promised."""
+    names = [ConfigResource(ConfigResourceType.TOPIC, kafka.topic_prefix + flow.topic) for flow in FLOWS]
+    admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **kafka.client_options())
+    try:
+        await admin.start()
+        answers = await admin.describe_configs(names)
+    finally:
+        await admin.close()
+    found = []
+    for _, _, _, name, entries in sorted(resource for answer in answers for resource in answer.resources):
+        settings = {entry[0]: entry[1] for entry in entries}
+        for setting, wanted in (("cleanup.policy", "delete"), ("retention.ms", str(RETENTION_MS))):
+            value = settings.get(setting, wanted)
+            if value != wanted and not (value.isdigit() and 0 < int(value) <= RETENTION_MS):
+                found.append(f"{name}: {setting} is {value}; set it to {wanted}, or erased complaints stay in it")
+    return found
+
+
 def _new(name: str, replication: int) -> NewTopic:
     settings = {
+        "cleanup.policy": "delete",
         "retention.ms": str(RETENTION_MS),
         "segment.ms": str(SEGMENT_MS),
         "message.timestamp.type": "LogAppendTime",

@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from deploy.topics import kept_too_long
 from shared.config import KafkaSettings
 from shared.contracts.topics import POLICY_ACTIVATIONS, POLICY_VERSIONS
 from shared.policy.distribution import actions, topics
@@ -94,5 +95,24 @@ async def test_versions_and_activations_are_kept_for_ever(kafka: KafkaSettings) 
                 assert settings["cleanup.policy"] == "compact"
         described = await admin.describe_topics(names)
         assert [len(topic["partitions"]) for topic in described] == [1, 1], "one order for all"
+    finally:
+        await admin.close()
+
+
+async def test_a_topic_that_keeps_what_customers_said_for_longer_is_named(kafka: KafkaSettings) -> None:
+    """Somebody else made it, or changed it."""
+    assert await kept_too_long(kafka) == []
+    name, admin = f"{kafka.topic_prefix}complaints", AIOKafkaAdminClient(**kafka.client_options())
+    await admin.start()
+    try:
+        for settings, said in (
+            ({"retention.ms": "-1"}, ["retention.ms is -1"]),
+            ({"retention.ms": "604800000", "cleanup.policy": "compact"}, ["cleanup.policy is compact", "retention.ms is 604800000"]),
+            ({"retention.ms": "86400000"}, []),
+        ):
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, settings)])
+            found = await kept_too_long(kafka)
+            assert len(found) == len(said)
+            assert all(part in line and name in line for part, line in zip(said, found, strict=True))
     finally:
         await admin.close()
