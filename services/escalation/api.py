@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Request, Response
 
 from services.escalation import clock_view, store
-from services.escalation.domain import Close, Escalate, EscalationState, Reopen, Resolve, Wait
+from services.escalation.domain import Close, Escalate, EscalationState, ExtendLimit, Reopen, Resolve, Wait
 from services.escalation.handlers import Handlers
 from services.escalation.recompute import LATEST, Recompute
 from shared.contracts.decision import Decision
@@ -52,6 +52,11 @@ def routes(handlers: Handlers, recompute: Recompute, pool: Pool, keys: Authentic
     @router.post("/v1/complaints/{complaint_id}/escalate", summary="Ask for a higher tier or a specialist desk")
     async def escalate(request: Request, complaint_id: UUID, command: Escalate) -> Response:
         """The next tier if none is named. At the highest there is an alarm instead. Idempotent by Idempotency-Key."""
+        return await run_command(request, keys, SCOPE, handlers.saves, complaint_id, command, _answer)
+
+    @router.post("/v1/complaints/{complaint_id}/extend", summary="Record that a legal limit is extended, and why")
+    async def extend(request: Request, complaint_id: UUID, command: ExtendLimit) -> Response:
+        """The regimes in force that know the extension by its name set their deadlines anew. Idempotent by Idempotency-Key."""
         return await run_command(request, keys, SCOPE, handlers.saves, complaint_id, command, _answer)
 
     @router.get("/v1/complaints/{complaint_id}/clocks", summary="The clocks of a complaint")

@@ -95,6 +95,21 @@ def escalate(
     _do("escalate", complaint_id, command, once, Client("escalation", url, key), as_json)
 
 
+@app.command(epilog='Example: amends extend 5a6f2c9e-0d3b-4f6e-9a51-2f1c8e7d6b40 disp_exceptional --reason "The other bank is closed"')
+def extend(
+    complaint_id: ComplaintId,
+    extension: Annotated[str, typer.Argument(help="Its name in the regime's rules, such as disp_exceptional.", show_default=False)],
+    reason: Reason,
+    once: Once = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record that a legal limit is extended: its regime's deadlines are set anew, later ones too."""
+    command = {"extension": extension, "reason": reason}
+    _do("extend", complaint_id, command, once, Client("escalation", url, key), as_json)
+
+
 def _do(
     name: str, subject: uuid.UUID, command: dict[str, Any], once: str | None, client: Client, as_json: bool
 ) -> None:

@@ -11,7 +11,6 @@ from typing import Any, get_args
 
 from services.followup.domain.channels import CHANNELS
 from services.followup.domain.plan import Reach
-from services.followup.domain.remedies import remedy_kind
 from services.followup.domain.waking import Hours
 from shared.calendar import wall
 from shared.calendar.durations import zone_info
@@ -20,6 +19,7 @@ from shared.contracts.escalations import Status
 from shared.policy.evaluate import Policy
 from shared.policy.facts_json import read_facts
 from shared.policy.problems import did_you_mean
+from shared.policy.remedies import remedy_kind
 
 # What people write for the names of the contract. Only what cannot be meant otherwise.
 _ALIASES = {

@@ -48,6 +48,7 @@ def _escalated(data: Data) -> str:
 # Type -> what happened in a word or two, and how the rest is told in a line.
 TELLERS: dict[str, tuple[str, Callable[[Data], str]]] = {
     "amends.escalation.clocks_set.v1": ("clocks set", _set),
+    "amends.escalation.limit_extended.v1": ("limit extended", lambda d: f"{d['extension']}, by {d['by']}: {d['reason']}"),
     "amends.escalation.clocks_paused.v1": (
         "clocks paused", lambda d: f"waiting for the customer: {', '.join(d['clocks'])} stand still",
     ),

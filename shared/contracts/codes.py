@@ -72,4 +72,5 @@ EVENT_CODES: dict[str, int] = {
     "amends.escalation.conduct_review_due.v1": 62,
     "amends.escalation.conduct_appealed.v1": 63,
     "amends.escalation.conduct_ended.v1": 64,
+    "amends.escalation.limit_extended.v1": 66,
 }

@@ -44,6 +44,11 @@ class Deadline(Part):
     version: int
     rules: tuple[str, ...] = ()
 
+    @property
+    def key(self) -> str:
+        """How people name it: a legal clock with its regime before it."""
+        return f"{self.regime}/{self.clock}" if self.regime else self.clock
+
 
 class DecisionMade(EventData):
     """Tier, clocks, guidance and remedy authority by policy. `trigger` is the event type that made it necessary.
@@ -127,6 +132,16 @@ class ClockMissed(EventData):
     TYPE: ClassVar[str] = "amends.escalation.clock_missed.v1"
     deadline: Deadline
     fired_at: AwareDatetime
+
+
+class LimitExtended(EventData):
+    """A person recorded that a legal limit is extended, and why. Regimes that know this `extension` then set later deadlines."""
+
+    TYPE: ClassVar[str] = "amends.escalation.limit_extended.v1"
+    extension: Short
+    reason: Reason
+    by: Short
+    at: AwareDatetime
 
 
 class MetClock(Part):

@@ -68,6 +68,7 @@ FLOWS: tuple[Flow, ...] = (
             escalations.ClocksMet,
             escalations.Escalated,
             escalations.AlarmRaised,
+            escalations.LimitExtended,
             escalations.HandOffRequested,
             escalations.HandOffAccepted,
             escalations.HandOffRefused,

@@ -63,7 +63,7 @@ _NEEDS = _set("The support needs that the customer stated.", get_args(SupportNee
 _COUNTRY = _words("Where the customer is: two letters, as in GB.", optional=True)
 _PRODUCT = _words("What was bought, in the words of the organisation's catalogue.", optional=True)
 _SOURCE = _words("The name of the source that it came from, as `amends sources` lists it.", optional=True)
-_HEAT = _words("How angry the customer is.", HEATS, optional=True)
+_HEAT = _words("How angry the customer's latest words are.", HEATS, optional=True)
 _WANTED = _set("What the customer asks for.", WANTED)
 _CLAIMED = Fact("double", "How much money the customer asks for.", optional=True)
 _CURRENCY = _words("The currency of amount_claimed, as in GBP.", optional=True)
@@ -108,10 +108,10 @@ _COMPLAINT_4 = {
     "amount_claimed": _CLAIMED,
     "currency": _CURRENCY,
     "escalation_requested": _flag("A person asked that somebody above deals with it.", optional=True),
-    "missed_clocks": _set("The clocks that were missed, by name.", open=True),
-    "broken_promises": _count("Promises to the customer that were broken."),
-    "lapsed_handoffs": _count("Hand-offs that nobody accepted in time, since the last that was accepted."),
-    "reopened": _count("How often it was reopened."),
+    "missed_clocks": _set("The clocks that were missed, by name; a legal one as regime/name.", open=True),
+    "broken_promises": _count("Promises to the customer that were broken; missing while there is none."),
+    "lapsed_handoffs": _count("Hand-offs that nobody answered in time, since the last that was accepted; missing while none."),
+    "reopened": _count("How often it was reopened; missing while it never was."),
     "remedy": Fact(
         "string",
         "What was given to put it right; missing while nothing was.",

@@ -30,6 +30,7 @@ from shared.contracts.escalations import (
     IncidentLogged,
     RemedyOffered,
     RemedyOption,
+    StatusChanged,
 )
 from shared.policy.shape import Remedy
 from tests.domain.examples import START, contact, policy
@@ -289,7 +290,7 @@ def test_no_text_is_a_link(text: str) -> None:
 
 def test_a_resolved_complaint_waits_for_no_answer() -> None:
     state = received(tags=("injury",)).state
-    solved = replace(state, facts=state.facts.after_status("resolved", START))
+    solved = replace(state, facts=state.facts.after_status(StatusChanged(status="resolved", previous="open", by="anna", occurred_at=START)))
     after = handling.follow(state, Decision(solved), None, START, BOOK, DESK)
     assert after.state.hand_offs.pending is None
     assert handoffs.TIMER in after.cancel

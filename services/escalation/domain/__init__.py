@@ -7,14 +7,17 @@ together. Here stands what each input means.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from services.escalation.domain import changes, deciding, status, tiers
+from services.escalation.domain.deciding import ExtendLimit
 from services.escalation.domain.promises import Book
 from services.escalation.domain.state import EscalationState, Events, Step
 from services.escalation.domain.status import Close, Reopen, Resolve, Wait
 from services.escalation.domain.tiers import Escalate
-from shared.calendar.zones import to_instant, to_seconds
+from services.escalation.domain.timer import CLOCKS, decision
+from shared.calendar.zones import to_seconds
 from shared.contracts.complaints import (
     ComplaintMerged,
     ComplaintReceived,
@@ -24,11 +27,12 @@ from shared.contracts.complaints import (
     ReplySent,
     StatusReported,
 )
-from shared.contracts.decision import Decision, Due, Refused, Timer
+from shared.contracts.decision import Decision, Due, Refused
 from shared.contracts.envelope import EventData
-from shared.contracts.escalations import StatusChanged
+from shared.contracts.escalations import Escalated, StatusChanged
 from shared.contracts.followups import CheckInAnswered, PromiseBroken
 from shared.frozen import replace
+from shared.policy.complaint import ComplaintFacts
 
 __all__ = [
     "CLOCKS",
@@ -38,6 +42,7 @@ __all__ = [
     "Command",
     "Escalate",
     "EscalationState",
+    "ExtendLimit",
     "Reopen",
     "Resolve",
     "Wait",
@@ -47,9 +52,8 @@ __all__ = [
     "recomputed",
 ]
 
-CLOCKS = "clocks"  # the timer: a complaint has one, for whatever of its clocks comes next
 RECOMPUTE = "recompute"  # no timer that is set: a sweep comes by
-Command = Resolve | Close | Wait | Reopen | Escalate
+Command = Resolve | Close | Wait | Reopen | Escalate | ExtendLimit
 
 S = EscalationState
 _NEW = EscalationState()
@@ -60,26 +64,30 @@ def on_event(state: S | None, data: EventData, at: datetime, book: Book) -> Deci
     before = state or _NEW
     known = before.facts.received_at is not None
     match data:
-        case ComplaintReceived(contact=contact):
-            return _decision(before, _received(before, contact, at, book))
+        case ComplaintReceived():
+            return decision(before, _received(before, data, at, book))
         case ContactAdded(contact=contact):
-            return _decision(before, _wrote_again(before, contact, at, book))
+            return decision(before, _wrote_again(before, contact, at, book))
         case ReplySent(contact=contact):
-            return _decision(before, _replied(before, contact, at))
+            return decision(before, _replied(before, contact, at))
         case StatusReported() if known:
-            return _decision(before, _reported(before, data, at, book))
+            return decision(before, _reported(before, data, at, book))
         case StatusReported():
             return Decision(replace(before, reports=status.keep(before.reports, data)))
         case ComplaintMerged(into=into) if known:
             closing = status.command(before.facts, Close(reason=f"merged into {into}", by=data.by), at)
-            return Decision(before) if isinstance(closing, Refused) else _decision(before, _changed(before, closing, at, book))
+            return Decision(before) if isinstance(closing, Refused) else decision(before, _changed(before, closing, at, book))
         case MergeUndone() if known:
             opening = status.command(before.facts, Reopen(reason="the merge was undone", by=data.by), at)
-            return Decision(before) if isinstance(opening, Refused) else _decision(before, _changed(before, opening, at, book))
+            return Decision(before) if isinstance(opening, Refused) else decision(before, _moved(before, opening, at, book))
         case CheckInAnswered() if known:
-            return _decision(before, _answered(before, data, at, book))
-        case PromiseBroken() if known:
-            return _decision(before, deciding.lifted(before, book, "broken_promise", f"{data.promise}, {data.kind}", at))
+            return decision(before, _answered(before, data, at, book))
+        case PromiseBroken():
+            after = replace(before, facts=before.facts.after(data))
+            if not known or after.facts.status not in ("open", "waiting"):
+                return Decision(after)
+            detail = f"{data.promise}, {data.kind}"
+            return decision(before, deciding.not_kept(after, "broken_promise", detail, at, book, PromiseBroken.TYPE))
         case _:
             return Decision(before)
 
@@ -96,10 +104,13 @@ def on_command(state: S | None, command: Command, now: datetime, book: Book) -> 
             raised = tiers.command(state.tiers, command, book.desks, book.top_tier, now)
             if isinstance(raised, Refused):
                 return raised
-            return _decision(state, (replace(state, tiers=raised[0]), raised[1]))
+            return decision(state, _asked(state, raised, now, book))
+        case ExtendLimit():
+            extended = deciding.extended(state, command, now, book)
+            return extended if isinstance(extended, Refused) else decision(state, extended)
         case Resolve() | Close() | Wait() | Reopen():
             changed = status.command(state.facts, command, now, offered=bool(state.remedies.offers))
-            return changed if isinstance(changed, Refused) else _decision(state, _changed(state, changed, now, book))
+            return changed if isinstance(changed, Refused) else decision(state, _moved(state, changed, now, book))
 
 
 def on_timer(state: S | None, due: Due, now: datetime, book: Book) -> Decision[S]:
@@ -109,41 +120,26 @@ def on_timer(state: S | None, due: Due, now: datetime, book: Book) -> Decision[S
         return recomputed(before, now, book)
     at = to_seconds(now)
     after, events, missed = changes.fired(before.clocks, at)
-    step = replace(before, clocks=after), events
+    step = replace(before, clocks=after, facts=_after(before.facts, events)), events
     if missed:
         step = deciding.missed(step[0], missed, now, book, events)
     elif before.tiers.raise_at is not None and before.tiers.raise_at <= at:
         step = deciding.still_missed(step[0], now, book, events)
-    return _decision(before, step, fired=True)
+    return decision(before, step, fired=True)
 
 
 def recomputed(state: S, now: datetime, book: Book) -> Decision[S]:
     """The policies in force, and with them the calendars, have changed. No events: nothing changes for this complaint."""
-    return _decision(state, deciding.recomputed(state, now, book))
-
-
-def _decision(before: S, step: Step, *, fired: bool = False) -> Decision[S]:
-    """With the timer set anew where the next thing to do is another one than before."""
-    after, events = step
-    wake = _wake(after)
-    if wake == _wake(before) and not fired:
-        return Decision(after, events)
-    if wake is None:
-        return Decision(after, events, cancel=() if fired else (CLOCKS,))
-    return Decision(after, events, (Timer(CLOCKS, to_instant(wake)),))
-
-
-def _wake(state: S) -> int | None:
-    return min((at for at in (state.clocks.wake, state.tiers.raise_at) if at is not None), default=None)
+    return decision(state, deciding.recomputed(state, now, book))
 
 
 # --- what happens
 
 
-def _received(before: S, contact: Contact, at: datetime, book: Book) -> Step:
+def _received(before: S, data: ComplaintReceived, at: datetime, book: Book) -> Step:
     early = before.reports.early
-    reports = replace(before.reports, early=None).after_contact(contact)
-    known = replace(before, facts=before.facts.after_contact(contact), reports=reports)
+    reports = replace(before.reports, early=None).after_contact(data.contact)
+    known = replace(before, facts=before.facts.after_receipt(data), reports=reports)
     after, events = deciding.decide(known, at, book, ComplaintReceived.TYPE, always=True)
     if early is None:
         return after, events
@@ -164,8 +160,8 @@ def _wrote_again(before: S, contact: Contact, at: datetime, book: Book) -> Step:
 
 
 def _replied(before: S, contact: Contact, at: datetime) -> Step:
-    facts = before.facts.after_reply(contact.occurred_at)
     after, events = changes.replied(before.clocks, _seconds(contact.occurred_at, at))
+    facts = _after(before.facts.after_reply(contact.occurred_at), events)
     return deciding.at_rest(replace(before, facts=facts, clocks=after)), events
 
 
@@ -183,13 +179,31 @@ def _answered(before: S, data: CheckInAnswered, at: datetime, book: Book) -> Ste
     reopened = status.change(facts, "open", data.occurred_at, by="customer", reason=said)
     after, events = _changed(before, reopened, at, book)
     raised, more = tiers.lifted(after.tiers, book.top_tier, "not_solved", f"check-in {data.number}", at, by="customer")
-    return replace(after, tiers=raised), (*events, *more)
+    after, decided = deciding.decide(replace(after, tiers=raised), at, book, CheckInAnswered.TYPE)
+    return after, (*events, *more, *decided)
+
+
+def _asked(before: S, raised: tuple[tiers.Tiers, Events], at: datetime, book: Book) -> Step:
+    """A person asked for somebody above: so it goes, and the policies decide by that."""
+    tiers_now, events = raised
+    after = replace(before, tiers=tiers_now, facts=_after(before.facts, events))
+    after, decided = deciding.decide(after, at, book, Escalated.TYPE)
+    return after, (*events, *decided)
 
 
 def _reported(before: S, data: StatusReported, at: datetime, book: Book) -> Step:
     reports, changed = status.report(before.facts, before.reports, data)
     after = replace(before, reports=reports)
-    return (after, ()) if changed is None else _changed(after, changed, at, book)
+    return (after, ()) if changed is None else _moved(after, changed, at, book)
+
+
+def _moved(before: S, changed: StatusChanged, at: datetime, book: Book) -> Step:
+    """A new status; and when it is open again, the policies decide by that."""
+    after, events = _changed(before, changed, at, book)
+    if after.facts.reopened == before.facts.reopened:
+        return after, events
+    after, decided = deciding.decide(after, at, book, StatusChanged.TYPE)
+    return after, (*events, *decided)
 
 
 def _changed(before: S, changed: StatusChanged, at: datetime, book: Book) -> Step:
@@ -209,11 +223,17 @@ def _changed(before: S, changed: StatusChanged, at: datetime, book: Book) -> Ste
     elif new == "open" and old in ("resolved", "closed"):
         running, more = changes.reopened(running, when)
         events += more
-    after = replace(before, facts=before.facts.after_status(new, changed.occurred_at), clocks=running)
+    after = replace(before, facts=_after(before.facts.after_status(changed), events), clocks=running)
     if new == "resolved":
         after, more = deciding.after_resolution(after, at, book, when)
         events += more
     return deciding.at_rest(after), tuple(events)
+
+
+def _after(facts: ComplaintFacts, events: Iterable[EventData]) -> ComplaintFacts:
+    for event in events:
+        facts = facts.after(event)
+    return facts
 
 
 def _seconds(occurred: datetime, at: datetime) -> int:

@@ -7,7 +7,7 @@ since 1970, as in shared/calendar. What happens to clocks stands in `changes`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from services.escalation.domain.promises import MetBy, Target, Wanted
 from shared.calendar import clock as business
@@ -78,11 +78,13 @@ class Clocks:
 
 
 def started(
-    before: Clocks, wishes: Iterable[Wanted], calendars: Mapping[str, str], *, received: int, resolved: int | None
+    before: Clocks, wishes: Iterable[Wanted], calendars: Mapping[str, str], *, received: int, resolved: int | None,
+    extended: Collection[str] = (),
 ) -> tuple[Clocks, tuple[Running, ...]]:
     """With what a decision wants: new clocks, and earlier deadlines for those there are; and which these are.
 
-    A target that would be due later than what was promised changes nothing: the promise stands.
+    A target that would be due later than what was promised changes nothing: the promise stands. Except of a legal regime
+    that is `extended`: a person has recorded why its limits are others now.
     """
     known = {(each.regime, each.name): each for each in before.running}
     after = (
@@ -98,6 +100,8 @@ def started(
         clock = known.get(key)
         if clock is None and start is not None:
             clock = _begun(after, wish, start, joined)
+        elif clock is not None and clock.live and clock.legal and clock.regime in extended and clock.targets != (wish.target,):
+            clock = reckoned(after, replace(clock, targets=(wish.target,), warned=0), joined)
         elif clock is not None and clock.live and _earlier(after, clock, wish.target, joined):
             targets = (*_not_later(clock.targets, wish.target), wish.target)
             clock = reckoned(after, replace(clock, targets=targets), joined)

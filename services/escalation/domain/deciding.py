@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from services.escalation.domain import clocks, tiers
 from services.escalation.domain.clocks import Running
@@ -21,18 +25,32 @@ from shared.calendar import clock as business
 from shared.calendar.durations import read
 from shared.calendar.plain import calendar_of
 from shared.calendar.zones import to_instant, to_seconds
-from shared.contracts.escalations import Cause, ClockMissed, ClocksSet, DecisionMade
+from shared.contracts.complaints import Short
+from shared.contracts.decision import Refused
+from shared.contracts.escalations import Cause, ClockMissed, ClocksSet, DecisionMade, LimitExtended
 from shared.frozen import replace
 
 S = EscalationState
 
 
-def decide(before: S, as_of: datetime, book: Book, trigger: str, *, always: bool = False) -> Step:
-    """Apply the policies. No event when they say what they said before, unless `always`."""
+class ExtendLimit(BaseModel):
+    """A person records circumstances that extend a legal limit, by the name that its regime's rules know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    extension: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
+    by: Short = ""
+
+
+def decide(
+    before: S, as_of: datetime, book: Book, trigger: str, *, always: bool = False, extended: Collection[str] = ()
+) -> Step:
+    """Apply the policies. No event when they say what they said before, unless `always`. `extended`: see clocks.started."""
     those = said(book.policies, before.facts.as_of(as_of))
     _, result = those[0]
     tiers_now = tiers.decided(before.tiers, result)
-    running, set_now = _started(before, those, as_of)
+    running, set_now = _started(before, those, as_of, extended)
     after = replace(before, tiers=tiers_now, clocks=running)
     if not always and not set_now and tiers_now == before.tiers:
         return after, ()
@@ -53,11 +71,13 @@ def decide(before: S, as_of: datetime, book: Book, trigger: str, *, always: bool
     return after, (decision, *tiers.risen(before.tiers, tiers_now, result, by, as_of))
 
 
-def _started(before: S, those: Said, as_of: datetime) -> tuple[clocks.Clocks, tuple[Running, ...]]:
+def _started(
+    before: S, those: Said, as_of: datetime, extended: Collection[str] = ()
+) -> tuple[clocks.Clocks, tuple[Running, ...]]:
     """The clocks by what the service's own policy says, and those of the legal regimes."""
     wishes = [each for policy, result in those for each in wanted(policy, result)]
     received = to_seconds(before.facts.received_at or as_of)
-    return clocks.started(before.clocks, wishes, calendars_of(those), received=received, resolved=None)
+    return clocks.started(before.clocks, wishes, calendars_of(those), received=received, resolved=None, extended=extended)
 
 
 def recomputed(before: S, now: datetime, book: Book) -> Step:
@@ -90,15 +110,38 @@ def after_resolution(before: S, at: datetime, book: Book, resolved: int) -> Step
     return replace(before, clocks=running), (event,)
 
 
+def extended(before: S, given: ExtendLimit, now: datetime, book: Book) -> Step | Refused:
+    """The regimes that know the extension set their deadlines anew, later ones too; or why nothing is extended."""
+    name = given.extension
+    if before.facts.status not in ("open", "waiting"):
+        return Refused(409, "Not open", f"The complaint is {before.facts.status}: reopen it first.")
+    if name in before.facts.extensions:
+        return Refused(409, "Recorded already", f"The extension '{name}' is recorded already.")
+    event = LimitExtended(extension=name, reason=given.reason, by=given.by, at=now)
+    facts = before.facts.after(event)
+    old, new = before.facts.as_of(now), facts.as_of(now)
+    regimes = [each.id for each in book.regimes if each.decide(old).outcome != each.decide(new).outcome]
+    if not regimes:
+        detail = f"No legal regime that is in force for this complaint knows an extension '{name}'; its rules name them."
+        return Refused(409, "No such extension", detail)
+    after, events = decide(replace(before, facts=facts), now, book, LimitExtended.TYPE, always=True, extended=regimes)
+    return after, (event, *events)
+
+
+def not_kept(before: S, cause: Cause, detail: str, at: datetime, book: Book, trigger: str) -> Step:
+    """The policies decide again, by how things stand now; and what was not kept lifts the complaint by a tier at least."""
+    after, events = decide(before, at, book, trigger)
+    if (after.tiers.tier or 1) > (before.tiers.tier or 1) or cause not in after.tiers.raise_on:
+        return after, events
+    raised, more = tiers.lifted(after.tiers, book.top_tier, cause, detail, at)
+    return replace(after, tiers=raised), (*events, *more)
+
+
 def missed(before: S, missed: tuple[Running, ...], now: datetime, book: Book, events: Events) -> Step:
-    """The policy decides again, by how things stand now; and a missed clock lifts the complaint by a tier at least."""
-    after, decided = decide(before, now, book, ClockMissed.TYPE)
-    events = (*events, *decided)
-    if (after.tiers.tier or 1) == (before.tiers.tier or 1) and "missed_clock" in after.tiers.raise_on:
-        detail = ", ".join(each.key for each in missed)
-        raised, more = tiers.lifted(after.tiers, book.top_tier, "missed_clock", detail, now)
-        after, events = replace(after, tiers=raised), (*events, *more)
-    return _raise_again(after, now, book), events
+    """Clocks were missed, and it rises; again and again, if the policy says so, as long as nobody meets them."""
+    detail = ", ".join(each.key for each in missed)
+    after, decided = not_kept(before, "missed_clock", detail, now, book, ClockMissed.TYPE)
+    return _raise_again(after, now, book), (*events, *decided)
 
 
 def still_missed(before: S, now: datetime, book: Book, events: Events) -> Step:
@@ -123,11 +166,3 @@ def at_rest(state: S) -> S:
     if state.tiers.raise_at is None or any(each.missed is not None and each.met is None for each in state.clocks.running):
         return state
     return replace(state, tiers=replace(state.tiers, raise_at=None))
-
-
-def lifted(before: S, book: Book, cause: Cause, detail: str, at: datetime) -> Step:
-    """Something was not kept that somebody had promised or taken on."""
-    if cause not in before.tiers.raise_on or before.facts.status not in ("open", "waiting"):
-        return before, ()
-    raised, events = tiers.lifted(before.tiers, book.top_tier, cause, detail, at)
-    return replace(before, tiers=raised), events

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.escalation.domain import case, clocks, deciding, handoffs, remedies, telling
+from services.escalation.domain import case, clocks, deciding, handoffs, remedies, telling, timer
 from services.escalation.domain.draft import Desk, Draft
 from services.escalation.domain.handoffs import Asked, HandOff
 from services.escalation.domain.promises import Book, page
@@ -82,7 +82,7 @@ def send(draft: Draft, pending: HandOff, now: datetime, book: Book, desk: Desk) 
 
 def settle(draft: Draft, state: EscalationState, event: EventData, pending: HandOff) -> None:
     """It was answered, or its time is over."""
-    draft.state = state
+    draft.state = replace(state, facts=state.facts.after(event))
     draft.events.append(event)
     draft.cancel.append(handoffs.TIMER)
     draft.withdraw += telling.names_of_hand_off(pending.number)
@@ -90,9 +90,15 @@ def settle(draft: Draft, state: EscalationState, event: EventData, pending: Hand
 
 def move_on(draft: Draft, pending: HandOff, why: str, now: datetime, book: Book, desk: Desk) -> None:
     """Nobody has taken it: up a tier; at the top it is asked again, and the alarm has gone off."""
-    state, events = deciding.lifted(draft.state, book, "lapsed_hand_off", why, now)
-    draft.state = state
-    draft.events += events
+    before, trigger = draft.state, draft.events[-1].TYPE
+    moved = timer.decision(before, deciding.not_kept(before, "lapsed_hand_off", why, now, book, trigger))
+    known = before.case
+    for event in moved.events:
+        known = case.after_event(known, event)
+    state = draft.state = replace(moved.state, case=known)
+    draft.events += moved.events
+    draft.timers += moved.timers
+    draft.cancel += moved.cancel
     team = desk.teams.for_work(state.tiers.tier or 1, state.tiers.desks)
     again = Asked(team, why, "escalation", "lapsed_hand_off", tell_customer=pending.tell_customer)
     ask(draft, again, now, book, desk)

@@ -20,7 +20,6 @@ from services.followup.domain.promises import (
     PromiseCommand,
     WithdrawPromise,
 )
-from services.followup.domain.remedies import remedy_kind
 from services.followup.domain.state import FollowUpState, Planned
 from services.followup.domain.updates import KINDS, UPDATE, NoteProgress
 from shared.contracts.complaints import ComplaintReceived, Contact, ContactAdded, ReplySent
@@ -28,6 +27,7 @@ from shared.contracts.decision import Decision, Due, Refused, Settled
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import DecisionMade, HandOffAccepted, StatusChanged
 from shared.frozen import replace
+from shared.policy.complaint import ComplaintFacts
 from shared.policy.evaluate import Policy
 from shared.text import answers
 from shared.text import promises as promise_text
@@ -50,8 +50,10 @@ def on_event(state: S | None, data: EventData, at: datetime, policy: Policy) -> 
     """What an event of intake or escalation, accepted or decided `at`, changes in the plan."""
     before = state or _NEW
     match data:
-        case ComplaintReceived(contact=contact) | ContactAdded(contact=contact):
-            return _wrote(before, contact, at, policy)
+        case ComplaintReceived(contact=contact):
+            return _wrote(before, before.facts.after_receipt(data), contact, at, policy)
+        case ContactAdded(contact=contact):
+            return _wrote(before, before.facts.after_contact(contact), contact, at, policy)
         case ReplySent(contact=contact):
             return _replied(before, contact, policy)
         case DecisionMade():
@@ -59,9 +61,9 @@ def on_event(state: S | None, data: EventData, at: datetime, policy: Policy) -> 
         case StatusChanged():
             return _status(before, data, at, policy)
         case HandOffAccepted() if before.facts.received_at is not None:
-            return hand_offs.accepted(before, data, at, policy)
+            return hand_offs.accepted(replace(before, facts=before.facts.after(data)), data, at, policy)
         case _:
-            return Decision(before)
+            return Decision(replace(before, facts=before.facts.after(data)))
 
 
 def on_timer(state: S | None, due: Due, now: datetime, policy: Policy) -> Decision[S]:
@@ -108,10 +110,10 @@ def on_command(
             return people.finish(state, command)
 
 
-def _wrote(before: S, contact: Contact, at: datetime, policy: Policy) -> Decision[S]:
+def _wrote(before: S, facts: ComplaintFacts, contact: Contact, at: datetime, policy: Policy) -> Decision[S]:
     """Whoever is planned to hear from us still does; a first contact, or a more serious one, makes a new plan."""
     first = before.facts.received_at is None
-    after = replace(before, facts=before.facts.after_contact(contact), person=before.person.after(contact))
+    after = replace(before, facts=facts, person=before.person.after(contact))
     answer = None
     if before.question is not None and before.question.answer is None and not first:
         # A reply of a word or two is the answer; more than that is a contact, which escalation deals with.
@@ -148,12 +150,11 @@ def _decided(before: S, data: DecisionMade) -> Decision[S]:
 
 
 def _status(before: S, data: StatusChanged, at: datetime, policy: Policy) -> Decision[S]:
-    after = replace(before, facts=before.facts.after_status(data.status, data.occurred_at))
+    after = replace(before, facts=before.facts.after_status(data))
     if data.status == "resolved":
-        kinds = (remedy_kind(data.remedy),) if data.remedy else ()
+        kinds = (after.facts.remedy,) if after.facts.remedy else ()
         agreed = ". ".join(part.rstrip(". ") for part in (data.resolution, data.remedy) if part)
-        facts = replace(after.facts, remedy=kinds[0] if kinds else None)
-        after = replace(after, remedies=kinds, proved={}, agreed=agreed, facts=facts)
+        after = replace(after, remedies=kinds, proved={}, agreed=agreed)
     elif data.status == "open" and data.previous in ("resolved", "closed"):
         after = replace(after, reopened=before.reopened + 1, question=None, done=())
     if after.facts.received_at is None:

@@ -138,7 +138,8 @@ def on_timer(state: S, promise_id: str, now: datetime) -> Decision[S]:
         promise=promise.id, kind=promise.kind, what=promise.what, owner=promise.owner, due_at=promise.due_at, broken_at=now
     )  # fmt: skip
     told = notice(f"promise-broken:{promise.id}", _told("promise_broken", state, promise))
-    return Decision(state.with_promise(replace(promise, status="broken")), (broken,), messages=(told,))
+    after = replace(state.with_promise(replace(promise, status="broken")), facts=state.facts.after(broken))
+    return Decision(after, (broken,), messages=(told,))
 
 
 def owned(state: S) -> S:
