@@ -33,7 +33,7 @@ def build(base: Base) -> Parts:
     sender = base.sender(handlers.saves)
     timers = Timers(service=SERVICE, pool=base.pool, saves=handlers.saves, progress=base.progress)
     recompute = Recompute(
-        pool=base.pool, saves=handlers.saves, book=lambda now: handlers.book(now, now), progress=base.progress
+        pool=base.pool, saves=handlers.saves, book=lambda now, complaint=None: handlers.book(now, now, complaint), progress=base.progress
     )
     app = make_app("Amends escalation", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(handlers, recompute, base.pool, base.keys))

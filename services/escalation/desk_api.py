@@ -112,7 +112,7 @@ def routes(handlers: Handlers, pool: Pool, keys: Authenticator) -> Router:
         state, now = await _known(pool, complaint_id, response)
         return {
             "complaint_id": str(complaint_id),
-            "options": _options(state, handlers.catalogue(now)),
+            "options": _options(state, handlers.catalogue(now, complaint_id)),
             "offers": state.remedies.offers,
         }
 

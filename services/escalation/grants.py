@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -51,8 +51,8 @@ class OverCap(AmendsError):
     """The customer would get more than all complaints together may give them. Nothing of the command was done."""
 
 
-async def save(conn: Connection, work: Work[Any], catalogue: Mapping[str, Remedy]) -> None:
-    """Keep the lists in step with the states that this save writes. Raises OverCap."""
+async def save(conn: Connection, work: Work[Any], catalogue: Callable[[UUID], Mapping[str, Remedy]]) -> None:
+    """Keep the lists in step with the states that this save writes. `catalogue`: the remedies for a complaint. Raises OverCap."""
     changed = {item.subject for item, decision in work.handled if decision.events}
     waiting, ended = [], []
     for subject in sorted(changed):
@@ -71,7 +71,7 @@ async def save(conn: Connection, work: Work[Any], catalogue: Mapping[str, Remedy
     for item, decision in work.handled:
         for event in decision.events:
             if isinstance(event, RemedyOffered):
-                await _grant(conn, item.subject, state_of(work, item.subject), event, catalogue)
+                await _grant(conn, item.subject, state_of(work, item.subject), event, catalogue(item.subject))
             elif isinstance(event, RemedyRefused):
                 await conn.execute(TAKE_BACK, item.subject, event.offer)
             elif isinstance(event, RemedyAccepted):

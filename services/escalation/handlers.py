@@ -71,12 +71,12 @@ class Handlers:
         if item.kind == "message":  # a notification went out, or never will: the hand-off's own time decides what follows
             return Decision(state or EscalationState())
         if item.kind == "timer":
-            book = self.book(now, now)
+            book = self.book(now, now, item.subject)
             if item.body.name in handling.TIMERS:
                 return handling.on_timer(state, item.body, now, book, desk)
             return handling.follow(state, domain.on_timer(state, item.body, now, book), None, now, book, desk)
         if item.kind == "command":
-            book = self.book(now, now)
+            book = self.book(now, now, item.subject)
             if isinstance(item.body, handling.COMMANDS) and state is not None and state.facts.received_at is not None:
                 return handling.on_command(state, item.body, now, book, desk)
             done = domain.on_command(state, item.body, now, book)
@@ -85,7 +85,7 @@ class Handlers:
         model = EVENTS.get(event.type)
         if model is None:  # a type that a later version of Amends writes: noted as seen, nothing else
             return Decision(state or EscalationState())
-        book, data = self.book(event.time, now), read_data(model, event.data)
+        book, data = self.book(event.time, now, item.subject), read_data(model, event.data)
         return handling.follow(state, domain.on_event(state, data, event.time, book), data, event.time, book, desk)
 
     def _desk(self, complaint_id: UUID) -> Desk:
@@ -105,15 +105,15 @@ class Handlers:
 
     async def keep_lists(self, conn: Connection, work: Work[Any]) -> None:
         """In the transaction of the save: what waits for people, and what customers were granted. Raises OverCap."""
-        await grants.save(conn, work, self.catalogue(work.now))
+        await grants.save(conn, work, lambda complaint: self.catalogue(work.now, complaint))
 
-    def catalogue(self, now: datetime) -> Mapping[str, Remedy]:
-        """The remedies of the policy in force."""
-        return self._policies.in_force(now, now).document.spec.remedies
+    def catalogue(self, now: datetime, complaint: UUID) -> Mapping[str, Remedy]:
+        """The remedies of the policy in force for a complaint."""
+        return self._policies.in_force(now, now, complaint).document.spec.remedies
 
-    def book(self, at: datetime, now: datetime) -> Book:
-        """The policies for something that happened `at` and is decided `now`."""
-        own, packs = self._policies.in_force(at, now), self._policies.packs(at, now)
+    def book(self, at: datetime, now: datetime, complaint: UUID | None = None) -> Book:
+        """The policies for something that happened `at` and is decided `now`. Without a complaint no canary counts."""
+        own, packs = self._policies.in_force(at, now, complaint), self._policies.packs(at, now, complaint)
         if self._directory is None:
             return Book(own, packs)
         directory = self._directory()

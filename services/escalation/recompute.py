@@ -8,9 +8,9 @@ promised never moves later (ADR 8), so most do not.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
@@ -48,11 +48,15 @@ where id = $1
 LATEST = "select id, policies, asked_by, asked_at, seen, changed, done_at from clock_recompute order by id desc limit 20"
 
 
+class Books(Protocol):
+    def __call__(self, now: datetime, complaint: UUID | None = None) -> Book: ...
+
+
 class Recompute:
-    """The sweeps of one process. `book` gives the policies in force now."""
+    """The sweeps of one process. `book` gives the policies in force now, for a complaint or in general."""
 
     def __init__(
-        self, *, pool: Pool, saves: Saves[EscalationState], book: Callable[[datetime], Book], progress: Progress
+        self, *, pool: Pool, saves: Saves[EscalationState], book: Books, progress: Progress
     ) -> None:
         self._pool = pool
         self._saves = saves
@@ -111,18 +115,17 @@ class Recompute:
 
     async def _batch(self, rows: Iterable[Any], now: datetime) -> int:
         """Looks at each without a lock. What changes is saved; where the state is another by then, it is decided again."""
-        book = self._book(now)
         found: dict[UUID, tuple[EscalationState, Decision[EscalationState]]] = {}
         for number, row in enumerate(rows):
             state = None if row["state"] is None else self._read(row["state"])
-            if state is not None and (decision := recomputed(state, now, book)).events:
+            if state is not None and (decision := recomputed(state, now, self._book(now, row["complaint_id"]))).events:
                 found[row["complaint_id"]] = state, decision
             if number % 50 == 49:
                 await asyncio.sleep(0)  # let the others go on
 
         def decide(state: EscalationState | None, item: Input, at: datetime) -> Decision[EscalationState]:
             seen, decision = found[item.subject]
-            return decision if state == seen else recomputed(state or EscalationState(), at, book)
+            return decision if state == seen else recomputed(state or EscalationState(), at, self._book(now, item.subject))
 
         if found:
             await self._saves.act(lambda conn: _inputs(conn, list(found), now), decide=decide)

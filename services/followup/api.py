@@ -68,7 +68,7 @@ def routes(pool: Pool, keys: Authenticator, handlers: Handlers, letters: Letters
         """What was done, what comes next, when the customer hears again; and the broken promises that it owns."""
         await keys.check(request.headers, READ)
         state, now = await _found(pool, complaint_id)
-        policy = policies.in_force(now, now)
+        policy = policies.in_force(now, now, complaint_id)
         return _draft(state, letters, policy.calendar_zone)
 
     async def command(request: Request, complaint_id: UUID, what: Command) -> Response:

@@ -46,14 +46,14 @@ class Handlers:
 
     def _decide(self, state: FollowUpState | None, item: Input, now: datetime) -> Decision[FollowUpState] | Refused:
         if item.kind == "timer":
-            return domain.on_timer(state, item.body, now, self._policies.in_force(now, now))
+            return domain.on_timer(state, item.body, now, self._policies.in_force(now, now, item.subject))
         if item.kind == "message":
             return domain.on_settled(state, item.body, now)
         if item.kind == "command":
-            policy = self._policies.in_force(now, now)
+            policy = self._policies.in_force(now, now, item.subject)
             return domain.on_command(state, item.body, now, policy, lambda at: nobody_works(policy.calendar, at))
         event: Event = item.body
         model = EVENTS.get(event.type)
         if model is None:  # a type that a later version of Amends writes: noted as seen, nothing else
             return Decision(state or FollowUpState())
-        return domain.on_event(state, read_data(model, event.data), event.time, self._policies.in_force(event.time, now))
+        return domain.on_event(state, read_data(model, event.data), event.time, self._policies.in_force(event.time, now, item.subject))

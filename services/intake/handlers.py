@@ -257,17 +257,18 @@ class Handlers:
             return domain.after_erasure(submission, normal.delivery, normal.item)
         if not isinstance(submission, ContactSubmission):
             return domain.decide(state, submission, normal.delivery, normal.item, now)
-        submission = ContactSubmission(submission.identity, self._reader(normal.delivery, now).read(submission.contact))
+        reader = self._reader(normal.delivery, now, item.subject)
+        submission = ContactSubmission(submission.identity, reader.read(submission.contact))
         earlier = normal.customers.earlier(normal.people, item.subject)
         decision = domain.decide(state, submission, normal.delivery, normal.item, now, earlier)
         if (complaint := _heard(decision.state, submission.contact, item.subject)) is not None:
             normal.customers.add(normal.people, complaint)
         return decision
 
-    def _reader(self, delivery: Delivery, now: datetime) -> Reader:
+    def _reader(self, delivery: Delivery, now: datetime, complaint: UUID) -> Reader:
         """What is read, and how severe it is, goes by what was in force when the delivery came."""
         at = delivery.received_at
-        return Reader(self._policies.other(Rules, at, now), self._policies.in_force(at, now))
+        return Reader(self._policies.other(Rules, at, now, complaint), self._policies.in_force(at, now, complaint))
 
     async def settle(self, conn: Connection, work: Work[Any]) -> None:
         """In the transaction of the save: what became of each submission."""

@@ -47,7 +47,7 @@ class Activation(PolicyRecord):
     `seq` counts the activations of the service: 1, 2, 3... `voids` names earlier ones that count no more, from now on
     and for everything not decided yet. Mode `proposed`: the first of two approvals; `ended`: only voids. `packaged`: the
     service's own default, recorded by the service itself. `override`: why it was activated although a guardrail was
-    breached. `ends_at`: only of a shadow.
+    breached. `ends_at`: only of a shadow. Mode `canary`: in force for `percent` of the complaints, until the next activation.
     """
 
     service: Name
@@ -56,7 +56,8 @@ class Activation(PolicyRecord):
     policy: Name
     version: Annotated[int, Field(ge=1)]
     digest: Name
-    mode: Literal["active", "shadow", "proposed", "ended"] = "active"
+    mode: Literal["active", "canary", "shadow", "proposed", "ended"] = "active"
+    percent: Annotated[int, Field(ge=1, le=100)] | None = None
     effective_from: AwareDatetime
     ends_at: AwareDatetime | None = None
     by: tuple[Name, ...]
@@ -97,8 +98,8 @@ class ShadowFigures(PolicyRecord):
 
 class ReplicaStatus(PolicyRecord):
     """What one process runs. `packs`: further policies in force, as
-    `policy/version`. `known`: the last activation that it has
-    taken in. `loaded`: digests by `policy/version`. `fresh`: it has lately seen the end of the topics."""
+    `policy/version`; `canaries`: what is in force for a share of the complaints, as `policy/version 10%`. `known`: the last
+    activation that it has taken in. `loaded`: digests by `policy/version`. `fresh`: it has lately seen the end of the topics."""
 
     service: Name
     replica: Name
@@ -109,6 +110,7 @@ class ReplicaStatus(PolicyRecord):
     digest: Name
     activation: int
     packs: tuple[str, ...] = ()
+    canaries: tuple[str, ...] = ()
     known: int = 0
     fresh: bool
     loaded: dict[str, str] = Field(default_factory=dict)

@@ -118,6 +118,9 @@ class Guardrails(Shape):
 
 
 class Rollout(Shape):
+    """How a version is put in force: how long `activate --shadow` lasts, the share of complaints of `activate --canary`,
+    whether deadlines of open complaints are worked out again, and how many people it takes."""
+
     shadow: Span | None = None
     canary_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     applies_to: Literal["new_complaints", "all_complaints"] = "new_complaints"

@@ -7,7 +7,7 @@ import pytest
 from shared.contracts.policies import EVER, Activation
 from shared.policy.distribution import actions
 from shared.policy.distribution.actions import MIN_LEAD, NotDone, Request
-from shared.policy.distribution.line import in_force_at
+from shared.policy.distribution.line import canary_at, in_force_at
 from shared.policy.distribution.packaged import packaged, packaged_activation
 from shared.policy.distribution.records import Records
 from tests.distribution.parts import NOW, activation, document, policy, records, version
@@ -89,6 +89,41 @@ def test_rolling_back_a_rollback_goes_on_backwards() -> None:
     held = after(held, *actions.roll_back(held, version(3), None, ANNA, NOW))
     (second,) = actions.roll_back(held, version(3), None, ANNA, NOW + HOUR)
     assert second.version == 1
+
+
+def test_a_canary_grows_and_is_ended_by_a_rollback_or_by_the_whole() -> None:
+    held = records(version(1), version(2), activation(1, 1))
+    few, more = (Request("anna", "carefully", percent=percent) for percent in (10, 50))
+    (canary,) = actions.activate(held, version(2), 1, few, NOW)
+    assert (canary.mode, canary.percent, canary.effective_from, canary.voids) == ("canary", 10, NOW + MIN_LEAD, ())
+    held, later = after(held, canary), NOW + HOUR
+    assert actions.activate(held, version(2), 1, few, later) == [], "it is that already"
+    held = after(held, *actions.activate(held, version(2), 1, more, later))
+    found = held.of_service("escalation")
+    assert [canary_at(found, at).percent for at in (later, later + HOUR)] == [10, 50]  # type: ignore[union-attr]
+    assert in_force_at(found, later + HOUR).version == 1  # type: ignore[union-attr]
+
+    (ended,) = actions.roll_back(held, version(2), None, ANNA, later + HOUR)
+    assert (ended.mode, ended.voids) == ("ended", (2, 3))
+    assert canary_at(after(held, ended).of_service("escalation"), later + 2 * HOUR) is None
+
+    (whole,) = actions.activate(held, version(2), 1, ANNA, later + HOUR)
+    assert whole.mode == "active"
+    found = after(held, whole).of_service("escalation")
+    assert canary_at(found, later + 2 * HOUR) is None
+    (back,) = actions.roll_back(after(held, whole), version(2), None, ANNA, later + 2 * HOUR)
+    assert (back.version, back.voids) == (1, (2, 3, 4)), "the canary that led to it does not come back"
+
+
+def test_a_canary_needs_two_people_where_the_document_asks_for_two() -> None:
+    held = records(version(1), version(2), activation(1, 1))
+    few = Request("anna", "carefully", percent=10)
+    (proposed,) = actions.activate(held, version(2), 2, few, NOW)
+    assert (proposed.mode, proposed.percent) == ("proposed", 10)
+    held = after(held, proposed)
+    assert actions.activate(held, version(2), 2, Request("ben", "all"), NOW)[0].mode == "proposed", "another proposal"
+    (canary,) = actions.activate(held, version(2), 2, Request("ben", "yes", percent=10), NOW)
+    assert (canary.mode, canary.by) == ("canary", ("anna", "ben"))
 
 
 def test_a_shadow_is_ended_by_its_activation_or_by_hand() -> None:

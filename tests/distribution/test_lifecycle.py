@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -19,6 +20,7 @@ import pytest
 from deploy import cli
 from deploy.local.services import Deployment, ServiceProcess, new_id_key, own_master_keys
 from shared.policy.distribution import commands
+from shared.policy.distribution.line import in_share
 from shared.policy.document import load_policy
 from tests.harness.cluster import Cluster, fresh_database
 
@@ -236,6 +238,25 @@ def test_a_pack_is_switched_on_by_two_people_and_off_again(stack: Stack, run: Ru
     complaint = stack.send("not-regulated")
     stack.decision(complaint)
     assert "uk-fca-disp" not in json.dumps(stack.timeline(complaint))
+    assert run("replay")[1]["different"] == 0
+
+
+def test_a_canary_decides_about_its_share_on_every_replica(stack: Stack, run: Run) -> None:
+    number = POLICY.version + 20
+    assert run("publish", document(stack.folder, number))[0] == 0
+    soon = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+    canary = ["activate", POLICY.id, str(number), "--reason", "x", "--canary", "--at", soon, "--in-the-past"]
+    assert run(*canary)[1]["activations"][0]["percent"] == POLICY.document.spec.rollout.canary_percent  # type: ignore[union-attr]
+    assert run(*canary, "--percent", "50")[0] == 0
+    _until(lambda: running(run, "canaries") == [[f"{POLICY.id}/{number} 50%"]] * 2)
+    assert all(running(run, "as_activated"))
+    sent = [stack.send(f"canary-{n}") for n in range(12)]
+    for complaint in sent:
+        inside = in_share(f"{POLICY.id}/{number}", 50, UUID(complaint))
+        assert stack.decision(complaint)["version"] == (number if inside else POLICY.version)
+    code, answer = run("rollback", POLICY.id, "--reason", "too early")
+    assert (code, answer["confirmed"], answer["activations"][0]["mode"]) == (0, 2, "ended")
+    assert running(run, "canaries") == [[], []]
     assert run("replay")[1]["different"] == 0
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +51,48 @@ def test_a_pack_runs_beside_and_is_off_before_its_first_activation() -> None:
     assert [p.version for p in snapshot.packs_in_force(NOW, NOW, lag=False)] == [2]
     assert snapshot.packs_in_force(NOW - HOUR, NOW, lag=False) == ()
     assert snapshot.in_force(NOW, NOW, lag=False).version == 1
+
+
+COMPLAINTS = [UUID(int=number) for number in range(2_000)]
+
+
+def share(*activations: Activation, at: datetime = NOW) -> dict[int, set[UUID]]:
+    """The complaints by the version that decides about them."""
+    snapshot = line(policy(1), ALL, activations)
+    found: dict[int, set[UUID]] = {}
+    for complaint in COMPLAINTS:
+        found.setdefault(snapshot.in_force(at, at, complaint, lag=False).version, set()).add(complaint)
+    return found
+
+
+def test_a_canary_counts_for_its_share_and_a_complaint_never_goes_back_while_the_share_grows() -> None:
+    base, few = activation(1, 1), activation(2, 2, NOW - HOUR, mode="canary", percent=10)
+    more = activation(3, 2, NOW, mode="canary", percent=50)
+    early, late = share(base, few, at=NOW - HOUR), share(base, few, more)
+    assert 140 < len(early[2]) < 260
+    assert 900 < len(late[2]) < 1_100
+    assert early[2] < late[2]
+    assert share(base, few, at=NOW - 2 * HOUR) == {1: set(COMPLAINTS)}, "not before its time"
+    assert line(policy(1), ALL, [base, few]).in_force(NOW, NOW, lag=False).version == 1, "of no complaint in particular"
+    assert share(base, few, more, activation(4, 2, NOW)) == {2: set(COMPLAINTS)}
+    less = activation(4, 2, NOW, mode="canary", percent=10)
+    assert share(base, few, more, less)[2] == early[2], "the last canary counts, none below it"
+
+
+def test_a_decision_by_a_canary_says_so_and_whether_it_is_late() -> None:
+    base, canary = activation(1, 1), activation(2, 2, NOW, mode="canary", percent=50)
+    snapshot, inside = line(policy(1), ALL, [base, canary]), share(base, canary)
+    (one, *_), (other, *_) = sorted(inside[2]), sorted(inside[1])
+    found = snapshot.in_force(NOW - HOUR, NOW, one, lag=False)
+    assert (found.version, found.activation, found.late) == (1, 1, True)
+    found = snapshot.in_force(NOW, NOW, one, lag=False)
+    assert (found.version, found.activation, found.late) == (2, 2, False)
+    assert not snapshot.in_force(NOW - HOUR, NOW, other, lag=False).late, "nothing has changed for this one"
+    ended = line(policy(1), ALL, [base, canary, activation(3, 2, NOW, mode="ended", voids=(2,))])
+    assert ended.in_force(NOW, NOW, one, lag=False).version == 1
+    unknown = line(policy(1), {}, [canary])
+    assert (unknown.in_force(NOW, NOW, one, lag=False).lag, unknown.in_force(NOW, NOW, other, lag=False).lag) == (True, False)
+    assert unknown.not_runnable(NOW) == ["test.policy/2"]
 
 
 ACTIVATIONS = st.lists(

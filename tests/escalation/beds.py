@@ -65,8 +65,8 @@ class Replica:
         self.timers = Timers(service="escalation", pool=pool, saves=self.handlers.saves, progress=self.progress)
         self.recompute = Recompute(pool=pool, saves=self.handlers.saves, book=self.book, progress=self.progress)
 
-    def book(self, now: datetime) -> Book:
-        return self.handlers.book(now, now)
+    def book(self, now: datetime, complaint: UUID | None = None) -> Book:
+        return self.handlers.book(now, now, complaint)
 
     async def take(self, subject: UUID, data: EventData, sequence: int, at: timedelta = timedelta()) -> None:
         await self.handlers.handle_batch([incoming(subject, data, sequence, START + at)])

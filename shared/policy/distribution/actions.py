@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.contracts.policies import Activation, VersionPublished
 from shared.errors import AmendsError
-from shared.policy.distribution.line import SEVERAL, Versioned, in_force_at, standing
+from shared.policy.distribution.line import SEVERAL, Versioned, canaries_of, canary_at, in_force_at, order, standing
 from shared.policy.distribution.records import Records
 
 # A person's activation takes effect so much later at the earliest: every replica knows it by then (replica.py).
@@ -22,13 +22,14 @@ class NotDone(AmendsError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who asks for an activation, and how. `at` None: as soon as every replica can know of it."""
+    """Who asks for an activation, and how. `at` None: as soon as every replica can know of it. `percent`: as a canary."""
 
     by: str
     reason: str
     at: datetime | None = None
     in_the_past: bool = False
     override: str | None = None
+    percent: int | None = None
 
 
 def publish(
@@ -87,14 +88,22 @@ def activate(
             "say --in-the-past to apply it to what happened since then and is not decided yet"
         )
     current = in_force_at(slot, at)
-    if current is not None and _is(current, version):
+    canary = canary_at(slot, at)
+    if canary is not None and _is(canary, version) and canary.percent == request.percent:
         return []
-    proposals = [a for a in slot if a.mode == "proposed" and _is(a, version) and now < a.decided_at + PROPOSAL_LASTS]
+    if current is not None and _is(current, version) and canary is None:
+        return []
+    proposals = [
+        a
+        for a in slot
+        if a.mode == "proposed" and _is(a, version) and a.percent == request.percent and now < a.decided_at + PROPOSAL_LASTS
+    ]
     voids = [a.seq for a in slot if a.mode == "shadow" and _is(a, version)]
     by: tuple[str, ...] = (request.by,)
+    share = {} if request.percent is None else {"percent": request.percent}
     if approvers > 1:
         if not proposals:
-            return [_next(records, version, request, now, mode="proposed", effective_from=at, by=by)]
+            return [_next(records, version, request, now, mode="proposed", effective_from=at, by=by, **share)]
         first = proposals[-1]
         if request.by in first.by:
             raise NotDone(
@@ -104,7 +113,8 @@ def activate(
         by, voids = (*first.by, request.by), [*voids, *(a.seq for a in proposals)]
         if request.at is None and not request.in_the_past:
             at = max(first.effective_from, earliest)
-    return [_next(records, version, request, now, effective_from=at, by=by, voids=voids)]
+    mode = "active" if request.percent is None else "canary"
+    return [_next(records, version, request, now, mode=mode, effective_from=at, by=by, voids=voids, **share)]
 
 
 def shadow(
@@ -128,17 +138,20 @@ def roll_back(
 ) -> list[Activation]:
     """Back to the version before, or to `to`: activated at once, and everything since is void, also what is scheduled.
 
-    A pack that has none before is switched off.
+    A canary is ended, and what is in force for all others stays. A pack that has none before is switched off.
     """
     slot = standing(in_slot(records, version))
-    order = sorted((a for a in slot if a.mode == "active"), key=_order)
+    steps = sorted((a for a in slot if a.mode in ("active", "canary")), key=order)
     current = in_force_at(slot, now)
+    proposed = [a.seq for a in slot if a.mode == "proposed"]
+    if to is None and (canaries := canaries_of(slot, now)):
+        later = [a.seq for a in steps if order(a) >= order(canaries[0])]
+        return [_next(records, version, request, now, mode="ended", effective_from=now, voids=[*later, *proposed])]
     if current is None:
         raise NotDone(f"nothing of {version.policy} is in force")
-    past = order[: order.index(current) + 1]
+    past = [a for a in steps if a.mode == "active" and order(a) <= order(current)]
     target = _target(past, to, version)
-    after = order[order.index(target) + 1 :] if target is not None else order
-    voids = [*(a.seq for a in after), *(a.seq for a in slot if a.mode == "proposed")]
+    voids = [*(a.seq for a in steps if target is None or order(a) > order(target)), *proposed]
     if not voids:
         raise NotDone(f"{version.policy} version {current.version} is in force, and nothing is scheduled")
     if target is None:
@@ -182,10 +195,6 @@ def _is(activation: Activation, version: VersionPublished) -> bool:
     return (activation.policy, activation.version) == (version.policy, version.version)
 
 
-def _order(activation: Activation) -> tuple[datetime, int]:
-    return activation.effective_from, activation.seq
-
-
 def scheduled(activations: Iterable[Activation], now: datetime) -> list[Activation]:
     """What will be in force later, in that order."""
-    return sorted((a for a in standing(activations) if a.mode == "active" and a.effective_from > now), key=_order)
+    return sorted((a for a in standing(activations) if a.mode == "active" and a.effective_from > now), key=order)

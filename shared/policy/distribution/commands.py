@@ -22,6 +22,7 @@ from shared.policy.backtest.report import Report
 from shared.policy.backtest.source import from_records
 from shared.policy.distribution import actions, topics
 from shared.policy.distribution.actions import Request
+from shared.policy.distribution.line import Versioned
 from shared.policy.distribution.records import Records
 from shared.policy.distribution.replicas import Behind, await_replicas
 from shared.policy.distribution.topics import Written
@@ -71,6 +72,12 @@ def activate(
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Only evaluate it beside the one in force, and record the differences.")
     ] = False,
+    canary: Annotated[
+        bool, typer.Option("--canary", help="In force for the document's rollout.canary_percent of the complaints only.")
+    ] = False,
+    percent: Annotated[
+        int | None, typer.Option(min=1, max=100, help="For so many percent instead; goes with --canary.")
+    ] = None,
     for_: Annotated[
         str | None,
         typer.Option("--for", metavar="DURATION", help="How long to shadow, such as 7d; default: the document's."),
@@ -89,13 +96,18 @@ def activate(
     """
     if for_ is not None and not shadow:
         raise WrongUse("--for goes with --shadow")
+    if percent is not None and not canary:
+        raise WrongUse("--percent goes with --canary")
+    if canary and shadow:
+        raise WrongUse("choose one of --canary and --shadow")
     where, _ = kafka.settings()
     chosen = _published(where, policy, version)
     document = load_version(chosen.text, origin=chosen.key, beside=published_beside(chosen.parts, chosen.key))
     person = _person(chosen.service, url, key)
     if override is not None and not override.strip():
         raise WrongUse("--override needs a reason")
-    request = Request(person, reason, _instant(at), in_the_past, override)
+    share = (percent or _canary_percent(document)) if canary else None
+    request = Request(person, reason, _instant(at), in_the_past, override, share)
     if shadow:
         if not isinstance(document, Policy):
             raise WrongUse(f"{document.kind} cannot be shadowed: they decide nothing. Try them on labelled texts: amends intake eval")
@@ -204,6 +216,13 @@ def _check_guardrails(candidate: Policy, override: str | None) -> None:
         raise Failed("a guardrail is broken; see: amends policy backtest. To activate all the same: --override WHY")
 
 
+def _canary_percent(document: Versioned) -> int:
+    rollout = document.document.spec.rollout if isinstance(document, Policy) else None
+    if rollout is None or not rollout.canary_percent:
+        raise WrongUse(f"{document.id} version {document.version} has no rollout.canary_percent; say --percent")
+    return rollout.canary_percent
+
+
 def _rejected(status: Any, version: VersionPublished) -> str | None:
     return next((r.reason for r in status.rejected if (r.policy, r.version) == (version.policy, version.version)), None)
 
@@ -249,6 +268,8 @@ def told(a: Activation) -> str:
         case "shadow":
             until = f" until {a.ends_at:%a %d %b %Y %H:%M}" if a.ends_at else " until it is activated or ended"
             return f"{version} is evaluated beside the one in force{until} (activation {a.seq}, by {by})"
+        case "canary":
+            return f"{version} counts from {at} on for {a.percent}% of the complaints (activation {a.seq}, by {by})"
         case "ended":
             return f"{a.policy}: ended activations {_numbers(a.voids)} (activation {a.seq}, by {by})"
         case _:

@@ -16,7 +16,7 @@ from shared.contracts.policies import Activation, ReplicaStatus, VersionPublishe
 from shared.contracts.topics import POLICY_ACTIVATIONS, POLICY_STATUS, POLICY_VERSIONS
 from shared.policy.distribution import actions, topics
 from shared.policy.distribution.commands import Id, told
-from shared.policy.distribution.line import SEVERAL, in_force_at, slot_of, standing
+from shared.policy.distribution.line import SEVERAL, canaries_of, canary_at, in_force_at, slot_of, standing
 from shared.policy.distribution.records import Records
 from shared.policy.distribution.replicas import running
 
@@ -34,7 +34,9 @@ def list_policies(as_json: AsJson = False) -> None:
     for row in rows:
         state = f"version {row['in_force']} since {_day(row['since'])}" if row["in_force"] else "not in force"
         others = [
-            f"{name} {', '.join(map(str, row[name]))}" for name in ("scheduled", "proposed", "shadow") if row[name]
+            f"{name} {', '.join(map(str, row[name]))}"
+            for name in ("canary", "scheduled", "proposed", "shadow")
+            if row[name]
         ]
         versions = f"{len(row['versions'])} version{'s' if len(row['versions']) > 1 else ''}"
         typer.echo(f"{row['service']:<11} {row['policy']:<28} {'; '.join([state, *others])} ({versions})")
@@ -105,6 +107,7 @@ def status(as_json: AsJson = False) -> None:
                 *([] if row["fresh"] else ["has not seen the end of the topics lately"]),
                 *(f"rejected {r['policy']} version {r['version']}: {r['reason']}" for r in row["rejected"]),
             ]
+            packs += f", canary {', '.join(row['canaries'])}" if row["canaries"] else ""
             state = f"{row['policy']} version {row['version']} (activation {row['activation']}){packs}"
             typer.echo(f"{row['service']:<11} {row['replica']:<28} {'; '.join([state, *doubts])}")
         for figures in shadows:
@@ -132,6 +135,7 @@ def _row(records: Records, policy: str, now: datetime) -> dict[str, Any]:
         "versions": sorted(v.version for v in records.versions.values() if v.policy == policy),
         "in_force": current.version if current is not None and mine else None,
         "since": current.effective_from.isoformat() if current is not None and mine else None,
+        "canary": [f"{a.version} ({a.percent}%)" for a in canaries_of(slot, now) if a.policy == policy],
         "scheduled": [a.version for a in actions.scheduled(slot, now) if a.policy == policy],
         "proposed": [a.version for a in slot if a.mode == "proposed" and a.policy == policy],
         "shadow": [a.version for a in slot if a.mode == "shadow" and a.policy == policy and not _ended(a, now)],
@@ -143,6 +147,7 @@ def _replica(status: ReplicaStatus, records: Records, now: datetime) -> dict[str
     slots: dict[str, list[Activation]] = {}
     for a in records.of_service(status.service):
         slots.setdefault(slot_of(a), []).append(a)
+    canaries = [found for slot in slots.values() if (found := canary_at(slot, now)) is not None]
     due = in_force_at(slots.pop(kind, []), now)
     # Just switched: the replica's last word may be older than the activation.
     as_activated = due is None or status.activation in (0, due.seq) or due.effective_from > status.at
@@ -150,6 +155,9 @@ def _replica(status: ReplicaStatus, records: Records, now: datetime) -> dict[str
         due = in_force_at(other, now)
         if due is not None and due.effective_from <= status.at and max(a.seq for a in other) <= status.known:
             as_activated = as_activated and f"{due.policy}/{due.version}" in status.packs
+    for canary in canaries:
+        if canary.effective_from <= status.at and canary.seq <= status.known:
+            as_activated = as_activated and f"{canary.policy}/{canary.version} {canary.percent}%" in status.canaries
     body = status.model_dump(mode="json", exclude={"shadows"})
     return body | {"as_activated": as_activated}
 
@@ -192,10 +200,12 @@ def _state(a: Activation, records: Records, now: datetime) -> str:
         slot = [b for b in slot if b.policy == a.policy]
     if a not in standing(slot):
         return "void"
-    if a.mode != "active":
+    if a.mode not in ("active", "canary"):
         return "ended" if _ended(a, now) else a.mode
     if a.effective_from > now:
         return "scheduled"
+    if a.mode == "canary":
+        return "canary" if a == canary_at(slot, now) else "past"
     current = in_force_at(slot, now)
     return "in force" if current is not None and current.seq == a.seq else "past"
 

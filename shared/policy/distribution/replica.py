@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from uuid import UUID
 
 import structlog
 
@@ -82,24 +83,24 @@ class Replica:
 
     # --- what handlers ask
 
-    def in_force(self, at: datetime, now: datetime) -> Policy:
+    def in_force(self, at: datetime, now: datetime, complaint: UUID | None = None) -> Policy:
         """See `line.Policies`."""
         if self._line is None:
             raise NotReady("no policy is known yet: neither Kafka nor PostgreSQL has answered")
-        return self._line.in_force(at, now, lag=not self.fresh)
+        return self._line.in_force(at, now, complaint, lag=not self.fresh)
 
-    def packs(self, at: datetime, now: datetime) -> tuple[Policy, ...]:
+    def packs(self, at: datetime, now: datetime, complaint: UUID | None = None) -> tuple[Policy, ...]:
         """See `line.Policies`."""
         if self._line is None:
             raise NotReady("no policy is known yet: neither Kafka nor PostgreSQL has answered")
-        return self._line.packs_in_force(at, now, lag=not self.fresh)
+        return self._line.packs_in_force(at, now, complaint, lag=not self.fresh)
 
-    def other(self, kind: type[V], at: datetime, now: datetime) -> V:
+    def other(self, kind: type[V], at: datetime, now: datetime, complaint: UUID | None = None) -> V:
         """See `line.Policies`."""
         if self._line is None:
             raise NotReady("no policy is known yet: neither Kafka nor PostgreSQL has answered")
         wanted = next(each.kind for each in self._others if isinstance(each, kind))
-        found = self._line.other_in_force(wanted, at, now, lag=not self.fresh)
+        found = self._line.other_in_force(wanted, at, now, complaint, lag=not self.fresh)
         assert isinstance(found, kind)
         return found
 
@@ -198,7 +199,7 @@ class Replica:
     async def _swap(self) -> None:
         """Compile what is new aside (in a thread: a large document takes a while), then exchange the snapshot."""
         activations = self._records.of_service(self._service)
-        wanted = {version_of(a) for a in standing(activations) if a.mode in ("active", "shadow", "proposed")}
+        wanted = {version_of(a) for a in standing(activations) if a.mode != "ended"}
         newest: dict[str, VersionPublished] = {}
         for record in self._records.versions.values():
             if record.service == self._service and record.version >= newest.get(record.policy, record).version:
@@ -267,6 +268,7 @@ class Replica:
             service=self._service, replica=self.name, at=now, started_at=self._started_at, policy=policy.id,
             version=policy.version, digest=policy.digest, activation=policy.activation, fresh=self.fresh,
             packs=tuple(f"{each.id}/{each.version}" for each in self._beside(self._line, now)),
+            canaries=tuple(self._line.canaries(now)),
             known=max((a.seq for a in self._records.of_service(self._service)), default=0),
             loaded={f"{p.id}/{p.version}": p.digest for p in self._compiled.values() if not isinstance(p, Rejected)},
             rejected=tuple(p for p in self._compiled.values() if isinstance(p, Rejected)), shadows=self._shadows.figures(),
