@@ -92,7 +92,7 @@ def test_a_decision_by_a_canary_says_so_and_whether_it_is_late() -> None:
     assert ended.in_force(NOW, NOW, one, lag=False).version == 1
     unknown = line(policy(1), {}, [canary])
     assert (unknown.in_force(NOW, NOW, one, lag=False).lag, unknown.in_force(NOW, NOW, other, lag=False).lag) == (True, False)
-    assert unknown.not_runnable(NOW) == ["test.policy/2"]
+    assert unknown.not_runnable(NOW) == ["test.policy version 2"]
 
 
 ACTIVATIONS = st.lists(

@@ -151,7 +151,7 @@ class Line:
 
     def not_runnable(self, at: datetime) -> list[str]:
         """The versions in force at `at` that this process cannot run."""
-        return [each.version for slot in self._slots() for each in slot.last(at) if each.policy is None]
+        return [each.version.replace("/", " version ") for slot in self._slots() for each in slot.last(at) if each.policy is None]
 
     def canaries(self, at: datetime) -> list[str]:
         """The canaries in force at `at`, as "policy/version 10%"."""
