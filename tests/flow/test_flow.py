@@ -58,6 +58,21 @@ def test_a_second_contact_about_the_same_record_belongs_to_the_same_complaint(ru
     assert Counter(event["type"] for event in events)[RECEIVED] == 1
 
 
+def test_what_the_customer_complained_of_before_and_what_a_person_asks_for_decide(running: Running) -> None:
+    sent = []
+    for number in ("first", "second", "third"):
+        (answer,) = running.send(item(number, category="delivery", customer={"emails": ["again@customer.example"]}))
+        events = running.timeline(answer["complaint_id"], has(RECEIVED, DECIDED))  # type: ignore[arg-type]
+        sent.append(next(event["data"]["policy"] for event in events if event["type"] == DECIDED))
+    assert [cited["rules"] for cited in sent] == [[], [], ["ESC-070"]]
+    assert [each["category"] for each in sent[2]["facts"]["complaint"]["customer"]["history"]] == ["delivery"] * 2
+    asked = running.command(answer["complaint_id"], "escalate", {"reason": "wants a manager"})
+    assert asked.status_code == 200
+    events = running.timeline(answer["complaint_id"], has(DECIDED, DECIDED))  # type: ignore[arg-type]
+    again = [event["data"]["policy"] for event in events if event["type"] == DECIDED][1]
+    assert again["rules"] == ["ESC-070", "ESC-090"]
+
+
 def test_the_contact_centres_own_resolution_plans_the_check_in(running: Running) -> None:
     (one,) = running.send(item("reported"))
     running.send({"kind": "status", "event_id": "s-reported", "record_id": "T-reported", "status": "resolved", "by": "agent 7"})
