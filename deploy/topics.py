@@ -64,13 +64,11 @@ def _new(name: str, replication: int) -> NewTopic:
 
 
 def _table(name: str, table: Table, replication: int) -> NewTopic:
-    settings = {
-        "cleanup.policy": "compact" if table.keep_ms is None else "compact,delete",
+    kept = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in table.settings.items()}
+    settings = kept | {
         "max.message.bytes": str(2 * 1024 * 1024),
         "min.insync.replicas": str(max(1, replication - 1)),
     }
-    if table.keep_ms is not None:
-        settings |= {"retention.ms": str(table.keep_ms), "segment.ms": str(table.keep_ms)}
     return NewTopic(name, 1, replication, topic_configs=settings)  # one partition: one order for all
 
 

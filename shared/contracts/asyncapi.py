@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from shared.contracts.envelope import SERVICES, SOURCE_PREFIX, EventData
 from shared.contracts.json_schema import meaning, shared_definitions
-from shared.contracts.topics import EVENTS, FLOWS, PARTITIONS, RETENTION_MS, SEGMENT_MS, Flow
+from shared.contracts.topics import EVENTS, FLOWS, PARTITIONS, RETENTION_MS, SEGMENT_MS, TABLES, Flow, Table
 
 _BINDING = "0.5.0"
 _UUID = {"type": "string", "format": "uuid"}
@@ -45,7 +45,8 @@ HEADERS: dict[str, Any] = {
 _ABOUT = (
     "The events of Amends. Every topic is keyed, so the events of one complaint stay in order; delivery is at least "
     "once, and `ce_sequence` tells what is new. Inside a version (`.v1`) changes are additive only: ignore fields that "
-    "you do not know, and read an unknown value of an enumeration marked `x-unknown-reads-as` as the value named there."
+    "you do not know, and read an unknown value of an enumeration marked `x-unknown-reads-as` as the value named there. "
+    "The topics of policies hold no events but tables: compacted, one partition, the newest record of a key is its value."
 )
 
 
@@ -56,8 +57,9 @@ def asyncapi() -> str:
         "id": "urn:amends:events",
         "info": {"title": "Amends", "version": "1.0.0", "description": _ABOUT, "license": {"name": "Apache-2.0"}},
         "defaultContentType": "application/json",
-        "channels": {flow.topic: _channel(flow) for flow in FLOWS},
-        "operations": {name: operation for flow in FLOWS for name, operation in _operations(flow).items()},
+        "channels": {flow.topic: _channel(flow) for flow in FLOWS} | {table.topic: _table(table) for table in TABLES},
+        "operations": {name: operation for flow in FLOWS for name, operation in _operations(flow).items()}
+        | {name: operation for table in TABLES for name, operation in _table_operations(table).items()},
         "components": {
             "parameters": {
                 "prefix": {
@@ -66,10 +68,13 @@ def asyncapi() -> str:
                     "examples": ["", "prod."],
                 }
             },
-            "messages": {event.TYPE: _message(flow, event) for flow in FLOWS for event in flow.events},
+            "messages": {event.TYPE: _message(flow, event) for flow in FLOWS for event in flow.events}
+            | {table.topic: _record(table) for table in TABLES},
             "schemas": {
                 "Headers": HEADERS,
-                **shared_definitions(list(EVENTS.values()), "#/components/schemas/{model}"),
+                **shared_definitions(
+                    [*EVENTS.values(), *(table.record for table in TABLES)], "#/components/schemas/{model}"
+                ),
             },
         },
     }
@@ -136,6 +141,44 @@ def _operations(flow: Flow) -> dict[str, Any]:
         for service in flow.consumers
     }
     return sends | receives
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {
+        "address": f"{{prefix}}{table.topic}",
+        "title": table.topic,
+        "description": f"A table. Written by {table.writers}. Read by {table.readers}. Key: {table.key}.",
+        "parameters": {"prefix": _ref("components", "parameters", "prefix")},
+        "messages": {table.topic: _ref("components", "messages", table.topic)},
+        "bindings": {"kafka": {"partitions": 1, "topicConfiguration": table.settings, "bindingVersion": _BINDING}},
+    }
+
+
+def _table_operations(table: Table) -> dict[str, Any]:
+    ways = [("sends", "send", "writes", service) for service in SERVICES]
+    ways += [("reads", "receive", "reads", service) for service in table.services_that_read]
+    return {
+        f"{service}-{name}-{table.topic}": {
+            "action": action,
+            "channel": _ref("channels", table.topic),
+            "title": f"{service} {verb} {table.topic}",
+            "messages": [_ref("channels", table.topic, "messages", table.topic)],
+        }
+        for name, action, verb, service in ways
+    }
+
+
+def _record(table: Table) -> dict[str, Any]:
+    return {
+        "name": table.topic,
+        "title": table.record.__name__,
+        "description": meaning(table.record),
+        "contentType": "application/json",
+        "payload": _ref("components", "schemas", table.record.__name__),
+        "bindings": {
+            "kafka": {"key": {"type": "string", "description": f"{table.key}, as text."}, "bindingVersion": _BINDING}
+        },
+    }
 
 
 def _message(flow: Flow, event: type[EventData]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def event_schema(event: type[EventData]) -> dict[str, Any]:
     return {"$schema": DIALECT, "$id": f"urn:amends:schema:{event.TYPE}", **schema}
 
 
-def shared_definitions(events: Sequence[type[EventData]], ref_template: str) -> dict[str, Any]:
+def shared_definitions(events: Sequence[type[BaseModel]], ref_template: str) -> dict[str, Any]:
     """The schemas of `events` and of all their parts by name, pointing to each other by `ref_template`."""
     _, schemas = models_json_schema([(event, _WRITTEN) for event in events], ref_template=ref_template)
     return {name: _clean(schema) for name, schema in sorted(schemas["$defs"].items())}

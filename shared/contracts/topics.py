@@ -6,6 +6,7 @@ TABLES: the topics of policies, which hold no events.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from shared.contracts import complaints, dead_letters, escalations, followups, policies, privacy, records
 from shared.contracts.envelope import SERVICES, EventData
@@ -153,7 +154,15 @@ class Table:
     writers: str
     readers: str
     record: type[policies.PolicyRecord]
+    services_that_read: tuple[str, ...] = SERVICES
     keep_ms: int | None = None  # None: for ever
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How Kafka keeps it, in Kafka's names."""
+        if self.keep_ms is None:
+            return {"cleanup.policy": ["compact"]}
+        return {"cleanup.policy": ["compact", "delete"], "retention.ms": self.keep_ms, "segment.ms": self.keep_ms}
 
 
 POLICY_VERSIONS, POLICY_ACTIVATIONS, POLICY_STATUS = "policy.versions", "policy.activations", "policy.status"
@@ -178,6 +187,7 @@ TABLES: tuple[Table, ...] = (
         writers="every service that decides by policy",
         readers="`amends policy`",
         record=policies.ReplicaStatus,
+        services_that_read=(),
         keep_ms=86_400_000,
     ),
 )

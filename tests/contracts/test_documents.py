@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,36 @@ import jsonschema_rs
 import pytest
 from ruamel.yaml import YAML
 
+from deploy.topics import _table
 from shared.contracts import generate
 from shared.contracts.asyncapi import HEADERS, asyncapi
 from shared.contracts.codec import encode_headers
 from shared.contracts.documents import flow_picture, flows_page
 from shared.contracts.envelope import SERVICES
 from shared.contracts.json_schema import json_schemas
-from shared.contracts.topics import EVENTS, FLOWS, RETENTION_MS, topics_read_by
+from shared.contracts.policies import Activation, ReplicaStatus, VersionPublished
+from shared.contracts.topics import EVENTS, FLOWS, RETENTION_MS, TABLES, Table, topics_read_by
 from tests.contracts import golden
 from tests.contracts.test_codec import headers_of
 from tests.contracts.test_golden import event_of
 
 SCHEMAS = json_schemas()
+_ABOUT = {"policy": "intake.retail", "version": 2, "digest": "sha256:ab", "service": "intake"}
+_AT = datetime(2026, 11, 27, 8, 0, tzinfo=UTC)
+# A record of each topic of policies, as it is written.
+RECORDS: dict[str, Any] = {
+    "policy.versions": VersionPublished(
+        **_ABOUT, kind="IntakePolicy", text="kind: IntakePolicy", parts={"a.yaml": "labels: {}"}, by="anna", published_at=_AT
+    ),
+    "policy.activations": Activation(
+        **_ABOUT, kind="IntakePolicy", seq=3, mode="canary", percent=10, effective_from=_AT, by=("anna", "ben"), reason="try it",
+        decided_at=_AT, voids=(2,), override="agreed",
+    ),
+    "policy.status": ReplicaStatus(
+        **_ABOUT, replica="host-7-ab", at=_AT, started_at=_AT, activation=3, packs=("reading.retail/1",),
+        canaries=("intake.retail/2 10%",), known=3, fresh=True, loaded={"intake.retail/2": "sha256:ab"},
+    ),
+}  # fmt: skip
 DOCUMENT: dict[str, Any] = YAML(typ="safe", pure=True).load(asyncapi())
 
 
@@ -70,7 +89,7 @@ def test_every_component_is_used() -> None:
 
 
 def test_there_is_a_channel_for_each_topic_with_its_events_and_its_retention() -> None:
-    assert set(DOCUMENT["channels"]) == {flow.topic for flow in FLOWS}
+    assert set(DOCUMENT["channels"]) == {each.topic for each in (*FLOWS, *TABLES)}
     for flow in FLOWS:
         channel = DOCUMENT["channels"][flow.topic]
         assert channel["address"] == "{prefix}" + flow.topic
@@ -88,10 +107,27 @@ def test_every_service_sends_and_receives_what_flows_say() -> None:
         (sends if operation["action"] == "send" else reads).setdefault(service, set()).add(topic)
         of_channel = {f"#/channels/{topic}/messages/{kind}" for kind in DOCUMENT["channels"][topic]["messages"]}
         assert {message["$ref"] for message in operation["messages"]} == of_channel
-    assert reads == {service: set(topics_read_by(service)) for service in SERVICES if topics_read_by(service)}
+    policies = {"policy.versions", "policy.activations"}
+    assert reads == {service: {*topics_read_by(service), *policies} for service in SERVICES}
     assert sends == {
-        service: {f.topic for f in FLOWS if f.producer in (service, "every service")} for service in SERVICES
+        service: {*(f.topic for f in FLOWS if f.producer in (service, "every service")), *policies, "policy.status"}
+        for service in SERVICES
     }
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.topic)
+def test_a_topic_of_policies_is_described_as_it_is_written_and_created(table: Table) -> None:
+    channel = DOCUMENT["channels"][table.topic]
+    kafka = channel["bindings"]["kafka"]
+    created = _table(table.topic, table, 1)
+    assert kafka["partitions"] == created.num_partitions == 1
+    for name, value in kafka["topicConfiguration"].items():
+        assert created.topic_configs[name] == (",".join(value) if isinstance(value, list) else str(value))
+    message = unfolded(DOCUMENT["components"]["messages"][table.topic], DOCUMENT)
+    written = json.loads(RECORDS[table.topic].model_dump_json(exclude_none=True))
+    assert jsonschema_rs.is_valid(message["payload"], written)
+    for name in message["payload"]["required"]:
+        assert not jsonschema_rs.is_valid(message["payload"], {k: v for k, v in written.items() if k != name})
 
 
 @pytest.mark.parametrize("name", sorted(EVENTS))
