@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from html import escape
 from urllib.parse import parse_qs
 from uuid import uuid4
@@ -18,22 +20,27 @@ from shared.postgres import commands
 from shared.postgres.pool import Pool, connection
 
 MAX_BODY = 10_000
-HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
-    "cache-control": "no-store",
-    "referrer-policy": "no-referrer",
-    "x-robots-tag": "noindex",
-}
-_STYLE = (
-    "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:38rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
-    "button{font:inherit;padding:.6rem 1.2rem;margin:.5rem 0}textarea{font:inherit;width:100%;box-sizing:border-box}"
+STYLE = (
+    ":root{color-scheme:light dark}"
+    "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:38rem;margin:2rem auto;padding:0 1rem;overflow-wrap:anywhere}"
+    "dt{font-weight:600}dd{margin:0 0 .5rem}label{font-weight:600}"
+    "input,textarea{font:inherit;width:100%;box-sizing:border-box;padding:.5rem}"
+    "button{font:inherit;min-height:3rem;padding:.6rem 1.2rem;margin:.5rem 0}"
 )
+_STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+HEADERS = {
+    "content-security-policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'",
+    "referrer-policy": "no-referrer",
+    "x-robots-tag": "noindex, nofollow",
+}
 
 
 def routes(handlers: Handlers, pool: Pool, links: Links) -> Router:
     """The page."""
     router = Router(tags=["escalation"])
 
+    @router.head("/hand-off/{token}", include_in_schema=False)
     @router.get("/hand-off/{token}", summary="A hand-off, behind its signed link")
     async def show(token: str) -> Response:
         """No key is needed: the link is one. Programs that follow links answer nothing by it."""
@@ -106,7 +113,7 @@ def _form(state: EscalationState, claim: Claim, pending: HandOff, problem: str =
 
 def _page(title: str, body: str, status: int) -> Response:
     html = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main><h1>{escape(title)}</h1>{body}</main></body></html>"
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main><h1>{escape(title)}</h1>{body}</main></body></html>"
     )
     return Response(html, status, headers=HEADERS, media_type="text/html; charset=utf-8")

@@ -10,8 +10,10 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
+from services.escalation.directory import read_directory
 from services.escalation.domain import Book, EscalationState
 from services.escalation.handlers import Handlers
+from services.escalation.links import Links
 from services.escalation.recompute import Recompute
 from shared.contracts import ids
 from shared.contracts.codec import decode, encode_headers, read_data, write_data
@@ -53,14 +55,19 @@ class Nowhere:
 class Replica:
     """The objects of one process of escalation."""
 
-    def __init__(self, pool: Pool, policy: str = OWN) -> None:
+    def __init__(
+        self, pool: Pool, policy: str = OWN, directory: str | None = None, links: Links | None = None
+    ) -> None:
         self.pool, self.progress = pool, Progress()
-        self.handlers = Handlers(Fixed(load_policy(policy, origin="test")))
+        found = read_directory(directory, origin="test")[0] if directory is not None else None
+        known = None if found is None else (lambda: found)
+        self.handlers = Handlers(Fixed(load_policy(policy, origin="test")), known, links)
         state = TypeAdapter(EscalationState)
         relay = Relay(service="escalation", pool=pool, sender=Nowhere(), progress=self.progress)
         self.handlers.saves = Saves(
             service="escalation", pool=pool, relay=relay, id_key=KEY, read=state.validate_json,
             write=lambda value: state.dump_json(value).decode(), decide=self.handlers.decide,
+            also=self.handlers.keep_lists,
         )  # fmt: skip
         self.timers = Timers(service="escalation", pool=pool, saves=self.handlers.saves, progress=self.progress)
         self.recompute = Recompute(pool=pool, saves=self.handlers.saves, book=self.book, progress=self.progress)

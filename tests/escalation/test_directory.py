@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,6 +96,13 @@ def test_a_mistake_is_told_with_its_place(old: str, new: str, said: str) -> None
     with pytest.raises(DirectoryRefused) as refused:
         read_directory(TEXT.replace(old, new, 1), origin="test")
     assert said in str(refused.value)
+
+
+def test_the_example_of_the_how_to_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "leads.md").read_text()
+    lines = page[page.index("    tiers: ["):].split("\n\n")[0]
+    found, warnings = read_directory(textwrap.dedent(lines), origin="leads.md")
+    assert (list(found.teams), warnings) == (["front-line", "supervisors", "managers", "legal-desk"], ())
 
 
 def test_check_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

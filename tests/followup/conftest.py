@@ -47,6 +47,7 @@ from shared.postgres.timers import Timers
 from shared.telemetry.health import Progress
 from tests.delivery.parts import ID_KEY, ListSender, MemoryKafka, Record, end_tasks
 from tests.domain.examples import policy
+from tests.harness.browser import chromium  # noqa: F401 - a fixture
 from tests.harness.cluster import Cluster, fresh_database
 
 CLOCK = """

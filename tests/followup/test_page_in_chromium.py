@@ -2,46 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
-
-import axe_core_python
-import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser
 
 from tests.followup.conftest import Desk
 from tests.followup.test_service import asked
+from tests.harness.browser import PHONE, needs_chromium, open_page, violations
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium (.ci/run installs Debian's)")
-AXE = next(Path(axe_core_python.__file__).parent.glob("axe*.js"))
-PHONE = {"width": 360, "height": 640}
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        await browser.close()
-
-
-async def open_page(browser: Browser, link: str, scheme: str, *, scripts: bool = False) -> Page:
-    """As a customer sees it: no JavaScript of ours exists, so the browser runs none; axe needs it and bypasses the CSP."""
-    context = await browser.new_context(
-        viewport=PHONE, color_scheme=scheme, java_script_enabled=scripts, bypass_csp=scripts  # type: ignore[arg-type]
-    )
-    page = await context.new_page()
-    await page.goto(link)
-    return page
-
-
-async def violations(page: Page) -> list[Any]:
-    await page.add_script_tag(path=AXE)
-    found: dict[str, Any] = await page.evaluate("async () => await axe.run()")
-    return [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]]
+pytestmark = needs_chromium
 
 
 async def test_axe_finds_nothing_on_any_page_light_or_dark(desk: Desk, chromium: Browser) -> None:

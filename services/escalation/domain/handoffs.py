@@ -128,8 +128,9 @@ def accepted(
     before: HandOffs, pending: HandOff, by: str, now: datetime, teams: Teams
 ) -> tuple[HandOffs, HandOffAccepted]:
     known = teams.teams.get(pending.team)
+    title = known.title if known is not None and known.title != pending.team else None  # an id says nothing to a customer
     event = HandOffAccepted(
-        number=pending.number, team=pending.team, by=by, at=now, title=known.title if known else None,
+        number=pending.number, team=pending.team, by=by, at=now, title=title,
         cause=pending.cause, customer_reason=pending.customer_reason, tell_customer=pending.tell_customer,
     )  # fmt: skip
     return replace(before, pending=None, team=pending.team, owner=by, since=now), event
