@@ -9,7 +9,6 @@ from uuid import UUID
 
 import orjson
 from fastapi import Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from services.records import store
 from services.records.domain import Erase, GiveAccess, LiftHold, NoteReading, RecordState, SetHold, is_new
@@ -30,7 +29,6 @@ from shared.telemetry import tracing
 Start = Annotated[int, Query(ge=0, le=2**63 - 1)]
 READ, ERASE = "cases:read", "cases:erase"
 MAX_EVENTS = 1_000
-PAGE = 500
 WITHIN_S = 8.0
 How = Literal["timeline", "export"]
 
@@ -103,24 +101,7 @@ def routes(pool: Pool, keys: Authenticator, saves: Saves[RecordState], case_keys
         """Records that access was given. The data themselves: the timeline, or `amends records access`."""
         return await run_command(request, keys, ERASE, saves, complaint_id, command, _answer)
 
-    @router.post("/v1/retention", summary="Closed complaints whose last event is older")
-    async def retention(request: Request, asked: Older) -> dict[str, Any]:
-        """A page of them in order of id; `next` is the `after` of the next page, or null. Erasing is another call."""
-        await keys.check(request.headers, ERASE)
-        async with connection(pool) as conn:
-            rows = await conn.fetch(store.OLDER, asked.before, asked.after, PAGE)
-        return {"complaints": [dict(row) for row in rows], "next": rows[-1]["complaint_id"] if len(rows) == PAGE else None}
-
     return router
-
-
-class Older(BaseModel):
-    """Which complaints: closed, the last event before `before`, the id behind `after`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    before: AwareDatetime
-    after: UUID | None = None
 
 
 async def note_reading(saves: Saves[RecordState], found: Found, complaint_id: UUID, reading: NoteReading) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from services.records import api, decisions, public_log, publish, signer, store
+from services.records import api, decisions, public_log, publish, retention, signer, store
 from services.records.domain import RecordState
 from services.records.handlers import SERVICE, Handlers
 from services.records.payloads import CaseKeys
@@ -32,6 +32,7 @@ def build(base: Base) -> Parts:
     handlers.saves = base.saves(RecordState, handlers.decide, handlers.record, KEPT)
     app = make_app("Amends records", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(base.pool, base.keys, handlers.saves, case_keys))
+    app.include_router(retention.routes(base.pool, base.keys, policies))
     app.include_router(search_api.routes(base.pool, base.keys))
     app.include_router(decisions.routes(base.pool, base.keys, case_keys))
     app.include_router(public_log.routes(base.pool, base.keys, is_open=settings.public_log))

@@ -37,12 +37,15 @@ class RecordState:
 
 
 class Erase(BaseModel):
-    """Destroy the complaint's key. `reason` stays in the record: it must not name the person. `regime`: whose rule."""
+    """Destroy the complaint's key. `reason` stays in the record: it must not name the person. `regime`: whose rule.
+
+    `closed_only`: not if it was reopened meanwhile."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reason: Why
     regime: Short | None = None
+    closed_only: bool = False
     by: Short = ""
 
 
@@ -114,6 +117,8 @@ def on_command(state: S | None, command: Command, now: datetime) -> Decision[S] 
         case Erase():
             if state.hold is not None:
                 return Refused(409, "On hold", f"It must not be erased: {state.hold}. Lift the hold first.")
+            if command.closed_only and state.status != "closed":
+                return Refused(409, "Not closed", f"Its status is {state.status}: its time is not over.")
             event = ComplaintErased(reason=command.reason, by=command.by, regime=command.regime)
             return Decision(state, (event,), erase=True)
         case SetHold():

@@ -121,37 +121,82 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
             yield from (f"    {line}" for line in str(contact["text"]).splitlines())
 
 
-@app.command(epilog="Example: amends records retention --days 2190 --apply")
+@app.command(epilog="Example: amends records retention --apply")
 def retention(
-    days: Annotated[int, typer.Option(min=1, help="Keep closed complaints so many days after their last event.")],
-    regime: Annotated[str | None, typer.Option(help="Whose rule that is; it is recorded with each erasure.")] = None,
-    apply: Annotated[bool, typer.Option("--apply", help="Erase them; default: only list them.")] = False,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Instead of the policy: keep closed complaints so many days after their last event.")
+    ] = None,
+    regime: Annotated[str | None, typer.Option(help="With --days: whose rule that is; it is recorded with each erasure.")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Erase what may be erased; default: only list it.")] = False,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the closed complaints whose retention has ended, or erase them. What is on hold is left alone, and counted."""
+    """List the complaints whose time is over, by which rule of records' policy, and what is on hold and why; or erase them.
+
+    What a rule leaves to a person ("review"), what is on hold and what is not closed is never erased by this.
+    """
+    if regime is not None and days is None:
+        raise WrongUse("--regime goes with --days; by the policy it is the rule that is recorded")
     client = Client("records", url, key)
-    before = (datetime.now().astimezone() - timedelta(days=days)).isoformat()
-    ended, held, after = 0, 0, ""
-    listed: list[dict[str, Any]] = []
+    before = None if days is None else (datetime.now().astimezone() - timedelta(days=days)).isoformat()
+    found: dict[str, list[dict[str, Any]]] = {"erase": [], "review": [], "hold": []}
+    kept, after, policy, refused = 0, None, None, 0
     while True:
-        page = client.post("/v1/retention", _json({"before": before, "after": after or None}))
+        page = client.post("/v1/retention", _json({"before": before, "after": after}))
+        kept, policy = kept + page["kept"], page["policy"]
         for each in page["complaints"]:
-            if each["hold"] is not None:
-                held += 1
-                continue
-            ended += 1
-            listed.append(each)
-            if apply:
-                reason = f"retention ended: {days} days after the last event"
-                client.post(f"/v1/complaints/{each['complaint_id']}/erase", _json({"reason": reason, "regime": regime}))
+            what = _what(each)
+            found[what].append(each)
+            if apply and what == "erase":
+                each["erased"] = _erase_due(client, each, policy, days, regime)
+                refused += not each["erased"]
             if not as_json:
-                typer.echo(f"{each['complaint_id']}  last event {each['last_event_at'][:10]}{'  erased' if apply else ''}")
+                typer.echo(_due_line(each, what, policy))
         after = page["next"]
         if not after:
             break
+    done = len(found["erase"]) - refused if apply else 0
     if as_json:
-        print_json({"complaints": listed, "erased": ended if apply else 0, "on_hold": held})
+        print_json({
+            "policy": policy, "complaints": found["erase"], "review": found["review"], "hold": found["hold"], "erased": done,
+            "refused": refused, "on_hold": len(found["hold"]), "kept": kept,
+        })  # fmt: skip
     else:
-        typer.echo(f"{ended} {'erased' if apply else 'could be erased (--apply)'}, {held} on hold")
+        erased = f"{done} erased" if apply else f"{len(found['erase'])} could be erased (--apply)"
+        more = f", {refused} changed meanwhile" if refused else ""
+        typer.echo(f"{erased}{more}, {len(found['review'])} for a person to look at, {len(found['hold'])} on hold, {kept} not due yet")
+
+
+def _what(each: dict[str, Any]) -> str:
+    if each["hold"] is not None:
+        return "hold"
+    return "erase" if each.get("status", "closed") == "closed" and each.get("afterwards", "erase") == "erase" else "review"
+
+
+def _rule(each: dict[str, Any], policy: dict[str, Any]) -> str:
+    return f"{policy['id']} version {policy['version']}, {', '.join(each['rules']) or 'the default'}"
+
+
+def _erase_due(client: Client, each: dict[str, Any], policy: dict[str, Any] | None, days: int | None, regime: str | None) -> bool:
+    """False when it was reopened or put on hold since it was listed."""
+    if policy is None:
+        reason = f"retention ended: {days} days after the last event"
+    else:
+        reason = f"retention ended: {_rule(each, policy)}: {each['retain_for']} after it was closed"
+        regime = f"{policy['id']}/{each['rules'][0] if each['rules'] else 'default'}"
+    try:
+        client.command(UUID(each["complaint_id"]), "erase", {"reason": reason, "regime": regime, "closed_only": True})
+    except Failed as failed:
+        if str(failed).startswith(("records: Not closed", "records: On hold")):
+            return False
+        raise
+    return True
+
+
+def _due_line(each: dict[str, Any], what: str, policy: dict[str, Any] | None) -> str:
+    about = f"last event {each['last_event_at'][:10]}" if policy is None else f"due {each['due_at'][:10]} by {_rule(each, policy)}"
+    said = {"erase": "", "review": "  for a person to look at", "hold": f"  on hold: {each['hold']}"}[what]
+    if "erased" in each:
+        said = "  erased" if each["erased"] else "  changed meanwhile, left alone"
+    return f"{each['complaint_id']}  {about}{said}"

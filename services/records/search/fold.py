@@ -22,6 +22,7 @@ from shared.contracts.escalations import (
     Escalated,
     HandOffAccepted,
     HandOffRequested,
+    RemedyAccepted,
     StatusChanged,
 )
 from shared.contracts.followups import (
@@ -34,20 +35,26 @@ from shared.contracts.followups import (
     UpdateDue,
     UpdateScheduled,
 )
+from shared.policy.remedies import remedy_kind
 
 READ = {
     model.TYPE: model
     for model in (
         ComplaintReceived, ContactAdded, DecisionMade, StatusChanged, ClocksSet, ClocksMet, ClocksPaused, ClocksResumed,
-        ClockMissed, Escalated, HandOffRequested, HandOffAccepted, OutcomeRecorded, UpdateScheduled, UpdateDue,
+        ClockMissed, Escalated, HandOffRequested, HandOffAccepted, RemedyAccepted, OutcomeRecorded, UpdateScheduled, UpdateDue,
         CheckInScheduled, CheckInDue, PromiseMade, PromiseKept, PromiseBroken,
     )
 }  # fmt: skip
 
 
+# The kinds of remedy that are a payment.
+MONEY = ("refund", "credit", "goodwill_payment")
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`due`: what comes next, by name. `missed`: clocks that were missed and not met since. `said`: bytes of words so far."""
+    """`due`: what comes next, by name. `missed`: clocks that were missed and not met since. `said`: bytes of words so far.
+    From `last_event_at` on: what the rules of retention ask. `paid`: money was given."""
 
     received_at: AwareDatetime | None = None
     status: str = "open"
@@ -66,6 +73,15 @@ class Case:
     resolution: str | None = None
     outcome: str | None = None
     said: int = 0
+    last_event_at: AwareDatetime | None = None
+    resolved_at: AwareDatetime | None = None
+    closed_at: AwareDatetime | None = None
+    tags: tuple[str, ...] = ()
+    regimes: tuple[str, ...] = ()
+    vulnerable: bool = False
+    child: bool = False
+    country: str | None = None
+    paid: bool = False
 
 
 def fold(before: Case, event: Event) -> tuple[Case, str]:
@@ -73,7 +89,8 @@ def fold(before: Case, event: Event) -> tuple[Case, str]:
     model: Any = READ.get(event.type)
     if model is not None:
         with contextlib.suppress(BadData):
-            return _after(before, read_data(model, event.data))
+            after, words = _after(before, read_data(model, event.data))
+            return replace(after, last_event_at=event.time), words
     return before, ""
 
 
@@ -82,7 +99,8 @@ def _after(before: Case, data: Any) -> tuple[Case, str]:
         case ComplaintReceived() | ContactAdded():
             return _contact(before, data.contact), f"{data.contact.subject or ''}\n{data.contact.text}"
         case DecisionMade():
-            return replace(_clocks(before, data.deadlines), tier=data.tier), ""
+            regimes = tuple(dict.fromkeys((*before.regimes, *(each.id for each in data.regimes or ()))))
+            return replace(_clocks(before, data.deadlines), tier=data.tier, regimes=regimes), ""
         case ClocksSet() | ClocksResumed():
             return _clocks(before, data.deadlines), ""
         case ClocksPaused():
@@ -105,9 +123,16 @@ def _after(before: Case, data: Any) -> tuple[Case, str]:
             if data.status in ("resolved", "closed"):
                 kept = {name: at for name, at in before.due.items() if name.startswith("check-in")}
                 after = replace(after, due=kept)
+            after = replace(after, closed_at=data.occurred_at if data.status == "closed" else None)
             if data.status == "resolved":
-                after = replace(after, resolution=data.resolution, remedy=data.remedy or before.remedy)
+                remedy = data.remedy or before.remedy
+                paid = before.paid or (remedy is not None and remedy_kind(remedy) in MONEY)
+                after = replace(after, resolution=data.resolution, remedy=remedy, resolved_at=data.occurred_at, paid=paid)
+            elif data.status == "open":
+                after = replace(after, resolved_at=None)
             return after, data.resolution or ""
+        case RemedyAccepted():
+            return replace(before, paid=before.paid or data.option.amount is not None), ""
         case UpdateScheduled():
             return _with(before, "update", data.due_at), ""
         case UpdateDue():
@@ -132,6 +157,10 @@ def _contact(before: Case, contact: Contact) -> Case:
         channel=before.channel if before.received_at else contact.channel,
         source=before.source or contact.source.instance,
         severity=max(before.severity, contact.severity),
+        tags=tuple(dict.fromkeys((*before.tags, *contact.tags))),
+        vulnerable=before.vulnerable or bool(contact.customer.support_needs),
+        child=before.child or "child" in contact.customer.support_needs,
+        country=contact.customer.country or before.country,
         heat=(contact.reading.heat if contact.reading is not None else None) or before.heat,
         # That of the first contact, for good: otherwise words would stand there by the language of their batch.
         language=before.language if before.received_at else contact.language or "und",

@@ -96,6 +96,11 @@ def config_of(language: str) -> str:
     return CONFIGS.get(language.partition("-")[0].lower(), "simple")
 
 
+def read_case(folded: str) -> Case:
+    """A case as its row in the index holds it."""
+    return _CASE.validate_json(folded)
+
+
 class Projector:
     """The loop of one process."""
 
@@ -140,7 +145,7 @@ async def advance(conn: Any, keys: CaseKeys, table: str, position: int, *, move:
     ciphers = await keys.for_reading(conn, subjects)
     gone = {row["complaint_id"] for row in await conn.fetch(ERASED, subjects)}
     cases = {
-        row["complaint_id"]: _CASE.validate_json(row["folded"])
+        row["complaint_id"]: read_case(row["folded"])
         for row in await conn.fetch(LOAD.format(table=table), subjects)
     }
     words: dict[UUID, list[str]] = {}
