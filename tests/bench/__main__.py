@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from deploy.local.processes import Interrupted, StartFailed, interrupts
-from tests.bench import checkins, clocks, hops, imports, large, ledger, reload, sampler, webhooks, whole_way
+from tests.bench import checkins, clocks, hops, imports, large, ledger, reload, rollback, sampler, webhooks, whole_way
 from tests.bench.bed import SERVICES, servers, tell
 from tests.bench.parts import parts
 from tests.bench.policies import policies
@@ -36,7 +36,8 @@ parts:
   hooks      signed webhooks against one process of intake: how many a second, and the latency at half of that
   parts      steps inside a process, without Kafka and PostgreSQL
   policy     decisions beside the same rules as plain Python functions, and a backtest
-  reload     time of a decision while a new version of the policy, with 50 rules more, comes into force every 2 s
+  reload     time of a decision while a new version of the policy, with 50 rules more, comes into force every 2 s;
+             and how long a rollback takes until three processes have confirmed it
   ledger     saving into the ledger beside plain COPY, the tree, verifying, proving, bytes on disk
   csv        a CSV file of 100,000 rows (quick: 10,000), from the command to Kafka
   checkins   50,000 check-ins that come due in one minute: handed out by one process, then by two (--complaints: how many
@@ -137,6 +138,7 @@ async def measure(given: argparse.Namespace, folder: Path, results: dict[str, An
             results["hooks"] = await webhooks.hooks(cluster, folder, seconds=given.seconds / 2)
         if "reload" in wanted:
             results["reload"] = await reload.reload(cluster, seconds=max(6.0, given.seconds / 2))
+            results["rollback"] = await rollback.rollback(cluster, folder)
         if "ledger" in wanted:
             results["ledger"] = await ledger.ledger(cluster, folder, events=given.events, rounds=given.rounds)
         if "csv" in wanted:

@@ -72,7 +72,17 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         calm, busy = found["calm_p99_ms"], found["reloading_p99_ms"]
         yield f"escalation's policy with {found['rules']} rules more, a new version in force every 2 s (effect to stay below 50 ms)"
         yield f"  p99 of a batch of decisions: {calm:.1f} ms without, {busy:.1f} ms with reloads: {found['effect_ms']:+.1f} ms"
-        yield f"  {found['reloads']} reloads, the worst batch {found['worst_ms']:.1f} ms"
+        yield (
+            f"  {found['reloads']} reloads; above {found['above_ms']:.0f} ms: {found['reloading_above']} of {found['batches']} with "
+            f"reloads, {found['calm_above']} without; others {found['others']:.1f}"
+        )
+        yield ""
+    if "rollback" in results:
+        found = results["rollback"]
+        yield f"rollback, confirmed by {found['replicas']} processes (to stay below 5 s)"
+        for name, what in (("confirmed", "from its first step"), ("command", "the whole command")):
+            took = found[name]
+            yield f"  {what:<20} median {took['median_s']:.2f} s   worst {took['worst_s']:.2f} s   ({took['rounds']} rounds)"
         yield ""
     if "clocks" in results:
         yield from _clocks(results["clocks"])
