@@ -77,7 +77,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--profile",
         action="store_true",
-        help="run hops or whole_way under a sampling profiler, and show where the time goes",
+        help="run hops, whole_way, hooks or csv under a sampling profiler, and show where the time goes",
     )
     parser.add_argument("--seconds", type=float, help="how long the whole way must hold its rate (default 20; quick 6)")
     parser.add_argument(
@@ -135,14 +135,23 @@ async def measure(given: argparse.Namespace, folder: Path, results: dict[str, An
             if not given.profile:
                 results["rss_mb"] = {service: max(size[service] for size in sizes) for service in SERVICES}
         if "hooks" in wanted:
-            results["hooks"] = await webhooks.hooks(cluster, folder, seconds=given.seconds / 2)
+            file = folder / "hooks.profile"
+            wrapper = sampler.wrapper(file) if given.profile else ()
+            results["hooks"] = await webhooks.hooks(cluster, folder, seconds=given.seconds / 2, wrapper=wrapper)
+            if given.profile:
+                requests = sum(results["hooks"][part]["requests"] for part in ("most", "half"))
+                results.setdefault("profile", {})["hooks"] = sampler.top(orjson.loads(file.read_bytes()), requests)
         if "reload" in wanted:
             results["reload"] = await reload.reload(cluster, seconds=max(6.0, given.seconds / 2))
             results["rollback"] = await rollback.rollback(cluster, folder)
         if "ledger" in wanted:
             results["ledger"] = await ledger.ledger(cluster, folder, events=given.events, rounds=given.rounds)
         if "csv" in wanted:
-            results["csv"] = await imports.imports(cluster, folder, rows=10_000 if given.quick else 100_000)
+            file, rows = folder / "csv.profile", 10_000 if given.quick else 100_000
+            wrapper = sampler.wrapper(file) if given.profile else ()
+            results["csv"] = await imports.imports(cluster, folder, rows=rows, wrapper=wrapper)
+            if given.profile:
+                results.setdefault("profile", {})["csv"] = sampler.top(orjson.loads(file.read_bytes()), rows)
         if "checkins" in wanted:
             due, pending = (10_000, 20_000) if given.quick else (checkins.DUE, given.complaints or checkins.PENDING)
             results["checkins"] = await checkins.checkins(cluster, folder, due=due, pending=pending)

@@ -59,7 +59,7 @@ def _normalized(delivery: Delivery) -> None:
             domain.decide(None, submission, delivery, number, delivery.received_at)
 
 
-async def hooks(cluster: Cluster, folder: Path, *, seconds: float) -> dict[str, Any]:
+async def hooks(cluster: Cluster, folder: Path, *, seconds: float, wrapper: Sequence[str] = ()) -> dict[str, Any]:
     """Signed webhooks against one intake process: as many as it takes, then the latency at half of that."""
     async with bed(cluster, folder) as made:
         conn = await made.connect("intake")
@@ -67,7 +67,7 @@ async def hooks(cluster: Cluster, folder: Path, *, seconds: float) -> dict[str, 
         keys = read_master_keys(made.master_key_file)
         await sources.add_secret(conn, keys, SOURCE, "signing", SECRET)
         await conn.close()
-        made.start("intake")
+        made.start("intake", wrapper=wrapper)
         await made.ready("intake")
         await _load(made, folder, "warm", 0, 2.0)
         tell("hooks: as many as it takes")
@@ -104,6 +104,7 @@ async def _load(made: Bed, folder: Path, name: str, rate: float, seconds: float)
         raise RuntimeError(f"webhooks were refused (status, requests): {done['refused']}")
     waited = sorted(answered - due for _, due, answered in done["done"])
     told = {
+        "requests": len(waited),
         "requests_s": round(len(waited) / (done["ended"] - done["started"]), 1),
         "p50_ms": round(median(waited) * 1000, 2),
         "p99_ms": round(quantiles(waited, n=100)[98] * 1000, 2),
