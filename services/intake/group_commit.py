@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 from uuid import UUID
@@ -20,6 +21,7 @@ log = structlog.get_logger(__name__)
 Answer = Literal["accepted", "duplicate", "conflict"]
 MAX_BATCH = 2_000
 WAIT_S = 10.0
+BUSY = 4
 
 
 class NotStored(Exception):
@@ -34,25 +36,36 @@ class _Waiting(NamedTuple):
 class GroupCommit:
     """Stores submissions in micro-batches: while one commit runs, what arrives waits for the next.
 
-    `stored` is called with what each commit added, so that normalizing can begin at once.
+    `stored` is called with what each commit added, so that normalizing can begin at once; `calm` says that few wait for an answer.
     """
 
     def __init__(self, pool: Pool, keys: KeyStore, *, stored: Callable[[Sequence[Accepted]], None]) -> None:
         self._pool = pool
         self._keys = keys
         self._stored = stored
-        self._waiting: list[_Waiting] = []
+        self._waiting: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
+        self._callers = 0  # who wait for their answer
+        self.calm = asyncio.Event()  # fewer than BUSY do
+        self.calm.set()
 
     async def accept(self, items: Sequence[Accepted]) -> list[Answer]:
         """Returns when the items are durable, with an answer for each. Raises NotStored."""
-        answer: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[Answer]] = loop.create_future()
         self._waiting.append(_Waiting(items, answer))
         self._arrived.set()
+        self._callers += 1
+        if self._callers >= BUSY:
+            self.calm.clear()
+        late = loop.call_later(WAIT_S, _give_up, answer)
         try:
-            return await asyncio.wait_for(answer, WAIT_S)
-        except TimeoutError:
-            raise NotStored from None
+            return await answer
+        finally:
+            late.cancel()
+            self._callers -= 1
+            if self._callers < BUSY:
+                self.calm.set()
 
     async def run(self) -> None:
         """Commit what waits, as much at a time as there is."""
@@ -61,7 +74,7 @@ class GroupCommit:
             batch: list[_Waiting] = []
             size = 0
             while self._waiting and (size == 0 or size + len(self._waiting[0].items) <= MAX_BATCH):
-                batch.append(self._waiting.pop(0))
+                batch.append(self._waiting.popleft())
                 size += len(batch[-1].items)
             if not self._waiting:
                 self._arrived.clear()
@@ -87,6 +100,11 @@ class GroupCommit:
         for waiting in batch:
             if not waiting.answer.done():
                 waiting.answer.set_result([_answer(item, new, earlier) for item in waiting.items])
+
+
+def _give_up(answer: asyncio.Future[list[Answer]]) -> None:
+    if not answer.done():
+        answer.set_exception(NotStored())
 
 
 def _answer(item: Accepted, new: set[tuple[UUID, int]], earlier: dict[tuple[str, str], bytes]) -> Answer:

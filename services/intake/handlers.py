@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Sequence
 from dataclasses import field
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -52,7 +54,9 @@ from shared.vault import KeyStore
 
 log = structlog.get_logger(__name__)
 
-BATCH_ITEMS = 500
+BATCH_ITEMS = 250
+# Senders wait for their answer, what is stored can wait: while many ask, a batch is small, and they go first for most of the time.
+BUSY_ITEMS, PATIENCE = 25, 3.0
 IDLE_S = 1.0
 # A save of one submission costs almost as much as a save of fifty: what comes within this time shares one.
 GATHER_S = 0.02
@@ -84,6 +88,7 @@ class Handlers:
         self._master_keys = master_keys
         self._sources = sources
         self._progress = progress
+        self._commits = accepting.commits
         self._arrived = accepting.arrived
         self._remembered = accepting.remembered
         self.saves: Saves[IntakeState]
@@ -97,8 +102,10 @@ class Handlers:
         while True:
             self._arrived.clear()
             await self._know_policies()
+            most = BATCH_ITEMS if self._commits.calm.is_set() else BUSY_ITEMS
+            started = time.monotonic()
             try:
-                done = await self._normalize_once()
+                done = await self._normalize_once(most)
             except TooManyDeadLetters as error:
                 log.error("normalizing stopped", reason=str(error))
                 self._progress.halt("normalize", str(error))
@@ -108,10 +115,10 @@ class Handlers:
                 continue
             self._progress.beat("normalize")
             if not done:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(IDLE_S):
-                        await self._arrived.wait()
-            if done < BATCH_ITEMS:
+                await _within(IDLE_S, self._arrived)
+            elif not self._commits.calm.is_set():
+                await _within(PATIENCE * (time.monotonic() - started), self._commits.calm)
+            if done < most:
                 await asyncio.sleep(GATHER_S)
 
     async def _know_policies(self) -> None:
@@ -124,10 +131,10 @@ class Handlers:
                     known = True
             self._progress.beat("normalize")
 
-    async def _normalize_once(self) -> int:
-        """How many submissions were settled."""
+    async def _normalize_once(self, most: int = BATCH_ITEMS) -> int:
+        """How many submissions were settled, of `most` or a delivery that holds more."""
         try:
-            work = await self.saves.act(self._take)
+            work = await self.saves.act(partial(self._take, most))
         except TooManyDeadLetters:
             raise
         except Exception as defect:
@@ -172,8 +179,8 @@ class Handlers:
             return await self._joined(conn, [self._input(stored, number, complaint_id, items, known)], known)
         return []
 
-    async def _take(self, conn: Connection) -> Inputs:
-        taken = await store.take_inbox(conn, deliveries=BATCH_ITEMS, items=BATCH_ITEMS)
+    async def _take(self, most: int, conn: Connection) -> Inputs:
+        taken = await store.take_inbox(conn, deliveries=most, items=most)
         remembered = self._remembered.of(taken)
         loaded = (
             await store.load(conn, self._master_keys, [i for i in taken if i not in remembered])
@@ -313,6 +320,13 @@ class Handlers:
             await merges.forget(conn, gone)
         for outcome_row in outcomes:
             self._remembered.forget(outcome_row[0])
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    """Wait for `event`, at most so long."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _heard(state: IntakeState, contact: Contact, complaint_id: UUID) -> Earlier | None:

@@ -14,11 +14,11 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from services.intake.adapters.fields import moment
+from shared.frozen import dataclass
 
 WINDOW = timedelta(minutes=5)
 MAX_PARAMETERS = 1_000

@@ -17,8 +17,10 @@ def keyed_id(id_key: bytes, *parts: str) -> UUID:
 
     Each part has its length in bytes before it (4 bytes, big-endian), so that ("ab", "c") and ("a", "bc") differ.
     """
-    encoded = (part.encode() for part in parts)
-    message = b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+    message = b""
+    for part in parts:
+        encoded = part.encode()
+        message += len(encoded).to_bytes(4, "big") + encoded
     return UUID(bytes=hmac.digest(id_key, message, "sha256")[:16])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import Counter, Histogram
@@ -12,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.frozen import dataclass
 from shared.http.problems import Problem, as_problem, too_large, unavailable, unexpected, unsupported_media_type
 from shared.telemetry import metrics, tracing
 
