@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -14,12 +13,12 @@ from uuid import UUID
 
 import structlog
 
-from services.intake import customers, domain, fetching, merges, repeats, sealing, store, threads
-from services.intake.accepting import SERVICE, Accepting, numbered, read_items, subject_of
-from services.intake.customers import Customers, People
-from services.intake.domain import OUTCOMES, IntakeState
+from services.intake import customers, domain, merges, outcomes, repeats, store
+from services.intake.accepting import Accepting, numbered, read_items
+from services.intake.customers import Customers
+from services.intake.domain import IntakeState
+from services.intake.normal import Normal, about, heard, is_message, place_of
 from services.intake.reading import Reader
-from services.intake.repeats import Earlier
 from services.intake.sources import Sources
 from services.intake.store import Stored
 from services.intake.submissions import (
@@ -30,24 +29,22 @@ from services.intake.submissions import (
     Rejected,
     ReplySubmission,
     SetAside,
-    Submission,
     Unread,
     keep,
 )
-from services.intake.threads import Joining, Threaded, threaded
+from services.intake.threads import Joining, threaded
 from shared.contracts import ids
-from shared.contracts.complaints import Contact, RepeatSuspected
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
 from shared.errors import TooManyDeadLetters
-from shared.frozen import dataclass, replace
+from shared.frozen import replace
 from shared.policy.distribution.line import Policies
 from shared.postgres.dead_letters import refuse, save_batch
 from shared.postgres.fold import Parked, from_record
 from shared.postgres.inputs import Input, Inputs, Work
 from shared.postgres.pool import Connection
 from shared.postgres.saves import Saves
-from shared.telemetry import metrics, tracing
+from shared.telemetry import tracing
 from shared.telemetry.health import Progress
 from shared.text.reading.rules import Rules
 from shared.vault import KeyStore
@@ -62,18 +59,6 @@ IDLE_S = 1.0
 GATHER_S = 0.02
 HALT_RETRY_S = 15.0
 KNOWN_S = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Normal:
-    """A submission on its way to its complaint, with the delivery that it came in."""
-
-    submission: Submission
-    delivery: Delivery
-    item: int
-    place: Threaded | None = None
-    people: People = field(default_factory=dict)
-    customers: Customers = field(default_factory=Customers)
 
 
 class Handlers:
@@ -201,13 +186,13 @@ class Handlers:
         places = [item.body.place for item in inputs if isinstance(item.body, Normal) and item.body.place is not None]
         if places:
             joining = await Joining.of(conn, places)
-            inputs = [_about(item, joining.join(place, item.subject)) if (place := _place(item)) else item for item in inputs]
+            inputs = [about(item, joining.join(place, item.subject)) if (place := place_of(item)) else item for item in inputs]
         # Not statuses: that the other ticket was closed as a double ends nothing.
-        words = [item for item in inputs if _is_message(item)]
+        words = [item for item in inputs if is_message(item)]
         merged = await merges.targets(conn, {item.subject for item in words})
         contacts = [item.body for item in words if isinstance(item.body.submission, ContactSubmission)]
         await known.load(conn, [(each.people, repeats.opened(each.submission.contact)) for each in contacts])
-        return [_about(item, merged[item.subject]) if _is_message(item) and item.subject in merged else item for item in inputs]
+        return [about(item, merged[item.subject]) if is_message(item) and item.subject in merged else item for item in inputs]
 
     async def _read_stored(self, conn: Connection, stored: Stored) -> Sequence[Item] | Unread:
         """The items of a stored delivery, as its adapter and its source's settings read them now.
@@ -268,7 +253,7 @@ class Handlers:
         submission = ContactSubmission(submission.identity, reader.read(submission.contact))
         earlier = normal.customers.earlier(normal.people, item.subject)
         decision = domain.decide(state, submission, normal.delivery, normal.item, now, earlier)
-        if (complaint := _heard(decision.state, submission.contact, item.subject)) is not None:
+        if (complaint := heard(decision.state, submission.contact, item.subject)) is not None:
             normal.customers.add(normal.people, complaint)
         return decision
 
@@ -277,49 +262,10 @@ class Handlers:
         at = delivery.received_at
         return Reader(self._policies.other(Rules, at, now, complaint), self._policies.in_force(at, now, complaint))
 
-    async def settle(self, conn: Connection, work: Work[Any]) -> None:
+    async def settle(self, conn: Connection, work: Work[IntakeState]) -> None:
         """In the transaction of the save: what became of each submission."""
-        outcomes: list[tuple[UUID, int, str, str | None]] = []
-        missing: list[fetching.Wanted] = []
-        placed: list[tuple[Threaded, UUID]] = []
-        moved: list[tuple[UUID, int, UUID]] = []
-        heard: list[tuple[UUID, Earlier]] = []
-        proposed: list[tuple[UUID, RepeatSuspected]] = []
-        for item, decision in work.handled:
-            if item.kind == "command":
-                await merges.note(conn, item.subject, decision.events)
-            if item.kind != "submission":
-                continue
-            normal: Normal = item.body
-            outcome = OUTCOMES[decision.events[0].TYPE]
-            outcomes.append((normal.delivery.id, normal.item, outcome, None))
-            if normal.place is not None and not item.erased and outcome in ("complaint", "contact", "reply"):
-                placed.append((normal.place, item.subject))
-            if _is_message(item) and item.subject != subject_of(self._id_key, normal.delivery.source, normal.submission):
-                moved.append((normal.delivery.id, normal.item, item.subject))
-            if outcome in ("complaint", "contact") and isinstance(normal.submission, ContactSubmission):
-                contact = normal.submission.contact
-                source = None if self._sources is None else self._sources.record(normal.delivery.source)
-                missing += fetching.wanted(source, contact, item.carrier)
-                complaint = _heard(decision.state, contact, item.subject)
-                heard += [(person, complaint) for person in normal.people] if complaint is not None else []
-                proposed += [(item.subject, event) for event in decision.events if isinstance(event, RepeatSuspected)]
-            metrics.SUBMISSIONS.labels(SERVICE, normal.delivery.source, outcome).inc()
-        for dead in work.dead:
-            delivery_id, _, number = dead.reference.partition("/")
-            outcomes.append((UUID(delivery_id), int(number), "dead_letter", dead.reason))
-        await store.settle(conn, outcomes)
-        if moved:
-            await store.move(conn, moved)
-        await threads.keep(conn, placed)
-        await customers.keep(conn, heard)
-        await merges.propose(conn, proposed, work.now)
-        await fetching.note(conn, missing)
-        if gone := {subject for subject, row in work.rows.items() if row.erased}:
-            await sealing.erase(conn, gone)
-            await merges.forget(conn, gone)
-        for outcome_row in outcomes:
-            self._remembered.forget(outcome_row[0])
+        for delivery_id in await outcomes.settle(conn, work, self._id_key, self._sources):
+            self._remembered.forget(delivery_id)
 
 
 async def _within(seconds: float, event: asyncio.Event) -> None:
@@ -327,22 +273,3 @@ async def _within(seconds: float, event: asyncio.Event) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
-
-
-def _heard(state: IntakeState, contact: Contact, complaint_id: UUID) -> Earlier | None:
-    """The complaint as its customer's next one will find it. None for one that began before this was kept."""
-    if state.opened_at is None:
-        return None
-    return Earlier(complaint_id, state.category, state.opened_at, repeats.opened(contact), (), state.issues)
-
-
-def _place(item: Input) -> Threaded | None:
-    return item.body.place if isinstance(item.body, Normal) else None
-
-
-def _is_message(item: Input) -> bool:
-    return isinstance(item.body, Normal) and isinstance(item.body.submission, ContactSubmission | ReplySubmission)
-
-
-def _about(item: Input, subject: UUID) -> Input:
-    return item._replace(subject=subject, correlation_id=str(subject))

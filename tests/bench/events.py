@@ -19,6 +19,7 @@ from services.followup.words import Templates
 from services.intake import handlers as intake
 from services.intake.accepting import Accepting
 from services.intake.adapters import ADAPTERS
+from services.intake.normal import Normal
 from services.intake.reading import default_reader
 from services.intake.store import Accepted
 from services.intake.submissions import Delivery, Rejection
@@ -100,7 +101,7 @@ class Maker:
                     Input(
                         kind="submission",
                         subject=one.complaint_id,
-                        body=intake.Normal(item, one.delivery, one.item),  # type: ignore[arg-type]
+                        body=Normal(item, one.delivery, one.item),  # type: ignore[arg-type]
                         reference=f"{one.delivery.id}/{one.item}",
                         carrier=tracing.parse(one.traceparent),
                         causation_id=f"{one.delivery.id}/{one.item}",

@@ -14,10 +14,11 @@ from pydantic import TypeAdapter
 
 from services.intake.accepting import Accepting
 from services.intake.domain import IntakeState
-from services.intake.handlers import Handlers
+from services.intake.handlers import BUSY_ITEMS, Handlers
 from services.intake.store import REQUEUE
 from services.intake.submissions import Delivery
 from shared.contracts import ids
+from shared.contracts.envelope import Position, Undecodable
 from shared.postgres import dead_letters
 from shared.postgres.dead_letters import Limit
 from shared.postgres.migrate import migrate
@@ -153,3 +154,33 @@ async def test_too_many_dead_letters_stop_normalizing_until_there_are_fewer(
     await bed.until({"m-1": "complaint"})
     running.cancel()
     assert (await strict.progress.ready()).ok
+
+
+async def test_a_record_that_is_no_event_is_parked_and_the_rest_goes_on(bed: Bed) -> None:
+    await bed.accept(item(1))
+    await bed.handlers.handle_batch([Undecodable("no ce_id", Position("records", 0, 12), None, (), b"?")])
+    async with bed.pool.acquire() as conn:
+        assert await conn.fetchval("select reason from dead_letter") == "no ce_id"
+    assert await bed.handlers._normalize_once() == 1
+
+
+async def test_while_many_wait_for_their_answer_normalizing_takes_little_at_a_time(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    real = bed.handlers._normalize_once
+
+    async def once(most: int) -> int:
+        taken.append(most)
+        return await real(most)
+
+    monkeypatch.setattr(bed.handlers, "_normalize_once", once)
+    calm = bed.accepting.commits.calm
+    callers = [asyncio.create_task(bed.accept(item(number))) for number in range(40)]
+    await asyncio.sleep(0)
+    assert not calm.is_set()
+    await asyncio.gather(*callers)
+    assert calm.is_set()
+    calm.clear()
+    running = asyncio.create_task(bed.handlers.normalize())
+    await bed.until({f"m-{number}": "complaint" for number in range(40)})
+    running.cancel()
+    assert set(taken) == {BUSY_ITEMS}
