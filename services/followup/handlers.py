@@ -6,7 +6,6 @@ Loading and saving are one step, `saves.act`. Here the domain's messages also ge
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from services.followup import domain
@@ -16,7 +15,7 @@ from services.followup.working import nobody_works
 from shared.contracts.codec import read_data
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
-from shared.contracts.topics import EVENTS
+from shared.frozen import replace
 from shared.policy.distribution.line import Policies
 from shared.postgres.dead_letters import save_batch
 from shared.postgres.fold import from_record
@@ -53,7 +52,7 @@ class Handlers:
             policy = self._policies.in_force(now, now, item.subject)
             return domain.on_command(state, item.body, now, policy, lambda at: nobody_works(policy.calendar, at))
         event: Event = item.body
-        model = EVENTS.get(event.type)
-        if model is None:  # a type that a later version of Amends writes: noted as seen, nothing else
+        model = domain.READS.get(event.type)
+        if model is None:
             return Decision(state or FollowUpState())
         return domain.on_event(state, read_data(model, event.data), event.time, self._policies.in_force(event.time, now, item.subject))

@@ -11,7 +11,7 @@ from shared.contracts.codec import BadData, read_data
 from shared.contracts.complaints import Short
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, EventData
-from shared.contracts.escalations import DecisionMade, StatusChanged
+from shared.contracts.escalations import StatusChanged, TierDecided
 from shared.contracts.privacy import AccessGiven, CaseRead, ComplaintErased, HoldLifted, HoldSet, Why
 from shared.frozen import dataclass, field, replace
 
@@ -96,8 +96,8 @@ def on_event(state: S | None, event: Event, now: datetime) -> Decision[S]:
     try:
         if event.type == StatusChanged.TYPE:
             status = read_data(StatusChanged, event.data).status
-        elif event.type == DecisionMade.TYPE:
-            tier = read_data(DecisionMade, event.data).tier
+        elif event.type == TierDecided.TYPE:
+            tier = read_data(TierDecided, event.data).tier
     except BadData:
         pass  # recorded all the same; the summary stays as it was
     return Decision(

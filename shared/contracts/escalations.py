@@ -71,6 +71,14 @@ class DecisionMade(EventData):
     regimes: tuple[PolicyCitation, ...] | None = None
 
 
+class TierDecided(EventData):
+    """DecisionMade for those who need no more of it: what decided is most of its bytes, and is not read."""
+
+    TYPE: ClassVar[str] = DecisionMade.TYPE
+    tier: Annotated[int, Field(ge=1, le=9)]
+    previous_tier: int | None = None
+
+
 class StatusChanged(EventData):
     """A new status: escalation alone writes it. `by` is a person's key, `contact-centre:<source>` or `customer`.
 

@@ -8,6 +8,7 @@ since 1970, as in shared/calendar. What happens to clocks stands in `changes`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 
 from services.escalation.domain.promises import MetBy, Target, Wanted
 from shared.calendar import clock as business
@@ -146,9 +147,14 @@ def reckoned(clocks: Clocks, clock: Running, joined: Pauses) -> Running:
 
 
 def _begun(clocks: Clocks, wish: Wanted, start: int, joined: Pauses) -> Running:
-    """A new clock, with its due time and first warning: built once, since most complaints have several."""
-    pauses: Pauses = joined if wish.pausable else ()
-    targets = (wish.target,)
+    """A new clock, with its due time and first warning."""
+    pauses = tuple(joined) if wish.pausable else ()
+    return _reckoned_anew(wish, start, clocks.calendars[wish.target.calendar], pauses)
+
+
+@lru_cache(maxsize=1024)  # complaints that come in the same second and want the same have the same clocks
+def _reckoned_anew(wish: Wanted, start: int, text: str, pauses: tuple[tuple[int, int], ...]) -> Running:
+    clocks, targets = Clocks(calendars={wish.target.calendar: text}), (wish.target,)
     due, _ = _first_due(clocks, start, targets, pauses)
     warn = None if due is None else _next_warning(clocks, start, wish.target, wish.warn_before, 0, due, pauses)
     return Running(

@@ -6,6 +6,7 @@ and `hand_offs` throughout. Here stands what an input means to all of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from services.followup.domain import checkins, hand_offs, outgoing, people, promises, updates
@@ -25,7 +26,7 @@ from services.followup.domain.updates import KINDS, UPDATE, NoteProgress
 from shared.contracts.complaints import ComplaintReceived, Contact, ContactAdded, ReplySent
 from shared.contracts.decision import Decision, Due, Refused, Settled
 from shared.contracts.envelope import EventData
-from shared.contracts.escalations import DecisionMade, HandOffAccepted, StatusChanged
+from shared.contracts.escalations import HandOffAccepted, StatusChanged, TierDecided
 from shared.frozen import replace
 from shared.policy.complaint import ComplaintFacts
 from shared.policy.evaluate import Policy
@@ -33,7 +34,7 @@ from shared.text import answers
 from shared.text import promises as promise_text
 
 __all__ = [
-    "CHECK_IN", "UPDATE", "AllowContact", "AnswerCheckIn", "Bounced", "CheckFact", "Command", "ConfirmPromise",
+    "CHECK_IN", "READS", "UPDATE", "AllowContact", "AnswerCheckIn", "Bounced", "CheckFact", "Command", "ConfirmPromise",
     "FinishTask", "FollowUpState", "KeepPromise", "MakePromise", "NoteProgress", "Planned", "StopContact",
     "WithdrawPromise", "on_command", "on_event", "on_settled", "on_timer",
 ]  # fmt: skip
@@ -41,6 +42,10 @@ __all__ = [
 S = FollowUpState
 Command = PromiseCommand | NoteProgress | CheckFact | AnswerCheckIn | StopContact | AllowContact | Bounced | FinishTask
 _NEW = FollowUpState()
+# What follow-up reads. Of an event of another type it only notes that it was there.
+READS: Mapping[str, type[EventData]] = {
+    each.TYPE: each for each in (ComplaintReceived, ContactAdded, ReplySent, TierDecided, StatusChanged, HandOffAccepted)
+}
 UNKNOWN = Refused(
     404, "No such complaint", "Follow-up knows no complaint with this id. If it was just sent, try again in a moment."
 )
@@ -56,7 +61,7 @@ def on_event(state: S | None, data: EventData, at: datetime, policy: Policy) -> 
             return _wrote(before, before.facts.after_contact(contact), contact, at, policy)
         case ReplySent(contact=contact):
             return _replied(before, contact, policy)
-        case DecisionMade():
+        case TierDecided():
             return _decided(before, data)
         case StatusChanged():
             return _status(before, data, at, policy)
@@ -141,7 +146,7 @@ def _replied(before: S, contact: Contact, policy: Policy) -> Decision[S]:
     )
 
 
-def _decided(before: S, data: DecisionMade) -> Decision[S]:
+def _decided(before: S, data: TierDecided) -> Decision[S]:
     """Who deals with it now; that it went up is worth telling."""
     team = f"tier {data.tier}"
     raised = data.previous_tier is not None and data.tier > data.previous_tier

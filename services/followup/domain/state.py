@@ -35,7 +35,8 @@ class Person:
         given = contact.customer
         zone = given.zone or ""
         try:
-            zone_info(zone)
+            if zone:
+                zone_info(zone)
         except ValueError:
             zone = ""
         phones = tuple(phone.e164 or phone.raw for phone in given.phones)

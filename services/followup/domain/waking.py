@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 
 from shared.calendar import wall
 from shared.calendar.durations import zone_info
@@ -28,7 +29,7 @@ def next_waking(at: datetime, zone: str, waking: Hours, quiet: Sequence[Hours] =
     """The first instant from `at` on (UTC) at which a message may come; None where the hours leave no room at all."""
     at = at.astimezone(UTC)
     today = at.astimezone(zone_info(zone)).date()
-    awake = list(_spans(waking, today, zone, LOOK_AHEAD_DAYS))
+    awake = _spans(waking, today, zone, LOOK_AHEAD_DAYS)
     asleep = [span for hours in quiet for span in _spans(hours, today, zone, LOOK_AHEAD_DAYS + 2)]
     while True:
         within = next(((start, end) for start, end in awake if end > at), None)
@@ -41,11 +42,14 @@ def next_waking(at: datetime, zone: str, waking: Hours, quiet: Sequence[Hours] =
         at = max(ends)
 
 
-def _spans(hours: Hours, today: date, zone: str, days: int) -> Iterator[tuple[datetime, datetime]]:
+@lru_cache(maxsize=1024)  # the customers of a day and a zone share them
+def _spans(hours: Hours, today: date, zone: str, days: int) -> tuple[tuple[datetime, datetime], ...]:
     """The hours as pairs of instants, in order, from yesterday on. Where the clock changes they are longer or shorter."""
+    spans = []
     for number in range(-1, days):
         day = today + number * _DAY
         last = day if hours.end > hours.start else day + _DAY
         start, _ = wall.instant(datetime.combine(day, hours.start), zone)
         end, _ = wall.instant(datetime.combine(last, hours.end), zone)
-        yield start, end
+        spans.append((start, end))
+    return tuple(spans)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, ClassVar
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BaseModel
 
 from shared.contracts.codec import BadData, read_data
-from shared.contracts.complaints import ComplaintReceived, Contact, ContactAdded
-from shared.contracts.envelope import Event
+from shared.contracts.complaints import ComplaintReceived, ContactAdded
+from shared.contracts.envelope import Event, EventData
 from shared.contracts.escalations import (
     ClockMissed,
     ClocksMet,
@@ -35,13 +36,77 @@ from shared.contracts.followups import (
     UpdateDue,
     UpdateScheduled,
 )
+from shared.frozen import dataclass, field, replace
 from shared.policy.remedies import remedy_kind
 
-READ = {
+
+class _Source(BaseModel):
+    instance: str
+
+
+class _Reading(BaseModel):
+    heat: str | None = None
+
+
+class _Customer(BaseModel):
+    country: str | None = None
+    support_needs: tuple[str, ...] = ()
+
+
+class _Contact(BaseModel):
+    """What is searched of a contact; the rest is not read."""
+
+    received_at: AwareDatetime
+    source: _Source
+    channel: str = "unknown"
+    category: str = "other"
+    severity: int = 2
+    tags: tuple[str, ...] = ()
+    customer: _Customer = _Customer()
+    subject: str | None = None
+    text: str = ""
+    language: str | None = None
+    reading: _Reading | None = None
+
+
+class _Received(EventData):
+    TYPE: ClassVar[str] = ComplaintReceived.TYPE
+    contact: _Contact
+
+
+class _Added(EventData):
+    TYPE: ClassVar[str] = ContactAdded.TYPE
+    contact: _Contact
+
+
+class _Due(BaseModel):
+    clock: str
+    regime: str | None = None
+    due_at: AwareDatetime | None = None
+
+
+class _Named(BaseModel):
+    id: str
+
+
+class _Decided(EventData):
+    TYPE: ClassVar[str] = DecisionMade.TYPE
+    tier: int
+    deadlines: tuple[_Due, ...] = ()
+    regimes: tuple[_Named, ...] | None = None
+
+
+class _HandedOff(EventData):
+    TYPE: ClassVar[str] = HandOffRequested.TYPE
+    team: str
+    accept_by: AwareDatetime
+
+
+READ: dict[str, type[EventData]] = {
     model.TYPE: model
     for model in (
-        ComplaintReceived, ContactAdded, DecisionMade, StatusChanged, ClocksSet, ClocksMet, ClocksPaused, ClocksResumed,
-        ClockMissed, Escalated, HandOffRequested, HandOffAccepted, RemedyAccepted, OutcomeRecorded, UpdateScheduled, UpdateDue,
+        _Received, _Added, _Decided, StatusChanged, ClocksSet, ClocksMet, ClocksPaused, ClocksResumed,
+        ClockMissed, Escalated, _HandedOff, HandOffAccepted, RemedyAccepted, OutcomeRecorded, UpdateScheduled, UpdateDue,
         CheckInScheduled, CheckInDue, PromiseMade, PromiseKept, PromiseBroken,
     )
 }  # fmt: skip
@@ -96,13 +161,13 @@ def fold(before: Case, event: Event) -> tuple[Case, str]:
 
 def _after(before: Case, data: Any) -> tuple[Case, str]:
     match data:
-        case ComplaintReceived() | ContactAdded():
+        case _Received() | _Added():
             return _contact(before, data.contact), f"{data.contact.subject or ''}\n{data.contact.text}"
-        case DecisionMade():
+        case _Decided():
             regimes = tuple(dict.fromkeys((*before.regimes, *(each.id for each in data.regimes or ()))))
-            return replace(_clocks(before, data.deadlines), tier=data.tier, regimes=regimes), ""
+            return replace(before, due=_with_clocks(before, data.deadlines), tier=data.tier, regimes=regimes), ""
         case ClocksSet() | ClocksResumed():
-            return _clocks(before, data.deadlines), ""
+            return replace(before, due=_with_clocks(before, data.deadlines)), ""
         case ClocksPaused():
             return _without(before, *data.clocks), ""
         case ClocksMet():
@@ -114,8 +179,8 @@ def _after(before: Case, data: Any) -> tuple[Case, str]:
             return replace(_without(before, name), missed=tuple(dict.fromkeys((*before.missed, name)))), ""
         case Escalated():
             return replace(before, tier=data.tier), ""
-        case HandOffRequested():
-            return replace(_with(before, "hand-off", data.accept_by), team=data.team, owner=None), ""
+        case _HandedOff():
+            return replace(before, due={**before.due, "hand-off": data.accept_by}, team=data.team, owner=None), ""
         case HandOffAccepted():
             return replace(_without(before, "hand-off"), team=data.team, owner=data.by), ""
         case StatusChanged():
@@ -149,7 +214,7 @@ def _after(before: Case, data: Any) -> tuple[Case, str]:
             return replace(before, outcome=data.outcome, team=before.team or data.team), ""
 
 
-def _contact(before: Case, contact: Contact) -> Case:
+def _contact(before: Case, contact: _Contact) -> Case:
     return replace(
         before,
         received_at=before.received_at or contact.received_at,
@@ -167,16 +232,16 @@ def _contact(before: Case, contact: Contact) -> Case:
     )
 
 
-def _key(deadline: Deadline) -> str:
+def _key(deadline: Deadline | _Due) -> str:
     return f"{deadline.regime}/{deadline.clock}" if deadline.regime else deadline.clock
 
 
-def _clocks(before: Case, deadlines: tuple[Deadline, ...]) -> Case:
+def _with_clocks(before: Case, deadlines: Iterable[Deadline | _Due]) -> dict[str, datetime]:
     due = dict(before.due)
     for deadline in deadlines:
         if deadline.due_at is not None:
             due[_key(deadline)] = deadline.due_at
-    return replace(before, due=due)
+    return due
 
 
 def _with(before: Case, name: str, at: AwareDatetime) -> Case:

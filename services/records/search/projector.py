@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +19,7 @@ from services.records.payloads import CannotOpen, CaseKeys, opened
 from services.records.search.fold import Case, fold
 from shared.contracts.envelope import Event, Position
 from shared.contracts.privacy import ComplaintErased
+from shared.frozen import replace
 from shared.postgres.pool import Pool, connection
 from shared.telemetry import metrics
 from shared.telemetry.health import Progress
