@@ -108,7 +108,7 @@ def settle(ask: Ask, wait_s: float, still: Callable[[tuple[str, ...]], None] = l
 
 def compare(counts: Mapping[str, Counts]) -> Balance:
     """What adds up and what does not. Pure."""
-    from shared.contracts.topics import TOPIC_OF, topics_read_by
+    from shared.contracts.topics import TOPIC_OF, topics_followed_by
 
     ledger: dict[str, dict[str, int]] = counts["records"]["ledger"]["rows"]
     flows = tuple(
@@ -118,7 +118,7 @@ def compare(counts: Mapping[str, Counts]) -> Balance:
         )
         for writer in SERVICES
         for reader in SERVICES
-        if TOPIC_OF.get(writer) in topics_read_by(reader)
+        if TOPIC_OF.get(writer) in topics_followed_by(reader)
     )  # fmt: skip
     submissions: dict[str, int] = {}
     for outcomes in counts["intake"]["submissions"].values():

@@ -90,15 +90,15 @@ class Base:
     def sender(self, saves: Saves[Any]) -> Sender:
         """Sends the messages that this service's decisions leave; `run` and `watch` are loops for `Parts`."""
         settings = load(DeliverySettings)
-        file = EndpointsFile(settings.endpoints_file)
+        file, key = EndpointsFile(settings.endpoints_file), self.settings.id_key_bytes()
 
         def reread() -> dict[str, Route] | None:
             found = file.changed()
-            return None if found is None else routes(settings, found, self.service)
+            return None if found is None else routes(settings, found, self.service, key)
 
         return Sender(
             service=self.service, pool=self.pool, saves=saves, progress=self.progress,
-            routes=routes(settings, file.endpoints, self.service), settings=settings, reread=reread,
+            routes=routes(settings, file.endpoints, self.service, key), settings=settings, reread=reread,
         )  # fmt: skip
 
     def policies(self, package: str, *names: str, waits: bool = False) -> Replica:

@@ -31,7 +31,7 @@ def build(base: Base) -> Parts:
     links = _links(settings, id_key)
     policies = base.policies("services.followup", POLICY)
     letters = _letters(settings, links)
-    handlers = Handlers(policies, letters)
+    handlers = Handlers(policies, letters, id_key)
     handlers.saves = base.saves(FollowUpState, handlers.decide, store.lists(id_key))
     timers = Timers(service=SERVICE, pool=base.pool, saves=handlers.saves, progress=base.progress)
     sender = base.sender(handlers.saves)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from services.followup import domain
 from services.followup.domain import FollowUpState
 from services.followup.letters import Letters
 from services.followup.working import nobody_works
+from shared.contracts import ids
 from shared.contracts.codec import read_data
+from shared.contracts.complaints import SubmissionSetAside
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
 from shared.frozen import replace
@@ -28,7 +31,8 @@ SERVICE = "followup"
 class Handlers:
     """What follow-up does with its inputs. `saves` is set by app.py: it needs `decide` of this object."""
 
-    def __init__(self, policies: Policies, letters: Letters) -> None:
+    def __init__(self, policies: Policies, letters: Letters, id_key: bytes) -> None:
+        self._id_key = id_key
         self._policies = policies
         self._letters = letters
         self.saves: Saves[FollowUpState]
@@ -55,4 +59,16 @@ class Handlers:
         model = domain.READS.get(event.type)
         if model is None:
             return Decision(state or FollowUpState())
-        return domain.on_event(state, read_data(model, event.data), event.time, self._policies.in_force(event.time, now, item.subject))
+        data = read_data(model, event.data)
+        if isinstance(data, SubmissionSetAside):
+            return self._returned(state or FollowUpState(), event.subject, data, now)
+        return domain.on_event(state, data, event.time, self._policies.in_force(event.time, now, item.subject))
+
+    def _returned(self, state: FollowUpState, subject: UUID, data: SubmissionSetAside, now: datetime) -> Decision[FollowUpState]:
+        """A mail that no person wrote. It matters where it brings back a letter of ours that has not been given up yet."""
+        back = data.returned
+        for out in state.outbound if back is not None else ():
+            if back is not None and ids.message_id(self._id_key, SERVICE, subject, out.name) == back.letter:
+                said = f"it came back ({back.status})" if back.status else "it came back"
+                return domain.on_returned(state, out, said, now)
+        return Decision(state)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from services.intake.adapters import ADAPTERS, INTERNAL
+from services.intake.adapters import ADAPTERS, INTERNAL, comments
 from services.intake.adapters.email import SAME_ID
 from services.intake.group_commit import Answer, GroupCommit
 from services.intake.store import Accepted, Stored
@@ -164,6 +164,8 @@ def read_items(delivery: Delivery, adapter: str) -> Sequence[Item] | Unread:
 
 def subject_of(id_key: bytes, source: str, submission: Submission) -> UUID:
     """The complaint that a submission is about; also of one that is set aside, for people who look for it."""
+    if source == comments.SOURCE:
+        return UUID(submission.identity.record_id)
     return ids.complaint_id(id_key, source, submission.identity.record_id)
 
 

@@ -32,6 +32,7 @@ from shared.contracts.complaints import (
     RepeatDismissed,
     RepeatSuspected,
     ReplySent,
+    Returned,
     Short,
     StatusReported,
     SubmissionRejected,
@@ -129,11 +130,13 @@ def on_command(state: IntakeState | None, command: Command, subject: UUID) -> De
 
 
 def decide(
-    state: IntakeState | None, submission: Submission, delivery: Delivery, item: int, now: datetime, earlier: Sequence[Earlier] = ()
-) -> Decision[IntakeState]:
+    state: IntakeState | None, submission: Submission, delivery: Delivery, item: int, now: datetime, earlier: Sequence[Earlier] = (),
+    returned: Returned | None = None,
+) -> Decision[IntakeState]:  # fmt: skip
     """The event that `submission` becomes; besides, that it may repeat one of the customer's `earlier` complaints.
 
-    `now` is not used: a contact carries the times of its own delivery.
+    `now` is not used: a contact carries the times of its own delivery. `returned`: the letter of ours that a mail set aside has
+    brought back.
     """
     before = state or IntakeState()
     match submission:
@@ -169,15 +172,23 @@ def decide(
                 raw=_raw(submission.identity.sha256, delivery, item),
             )
             return Decision(replace(before, statuses=before.statuses + 1), (reported,))
-        case SetAside() | Rejected():
-            event = SubmissionSetAside if isinstance(submission, SetAside) else SubmissionRejected
-            ended = event(
+        case SetAside():
+            aside = SubmissionSetAside(
+                source=submission.source,
+                reason=submission.reason,
+                received_at=delivery.received_at,
+                raw=_raw(submission.identity.sha256, delivery, item),
+                returned=returned,
+            )
+            return Decision(before, (aside,))
+        case Rejected():
+            rejected = SubmissionRejected(
                 source=submission.source,
                 reason=submission.reason,
                 received_at=delivery.received_at,
                 raw=_raw(submission.identity.sha256, delivery, item),
             )
-            return Decision(before, (ended,))
+            return Decision(before, (rejected,))
 
 
 def _suspecting(

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 
-from services.intake import customers, domain, merges, outcomes, repeats, store
+from services.intake import comments, customers, domain, merges, outcomes, repeats, store
 from services.intake.accepting import Accepting, numbered, read_items
 from services.intake.customers import Customers
 from services.intake.domain import IntakeState
@@ -34,6 +34,7 @@ from services.intake.submissions import (
 )
 from services.intake.threads import Joining, threaded
 from shared.contracts import ids
+from shared.contracts.complaints import Returned
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
 from shared.errors import TooManyDeadLetters
@@ -73,14 +74,17 @@ class Handlers:
         self._master_keys = master_keys
         self._sources = sources
         self._progress = progress
+        self._accepting = accepting
         self._commits = accepting.commits
         self._arrived = accepting.arrived
         self._remembered = accepting.remembered
         self.saves: Saves[IntakeState]
 
     async def handle_batch(self, records: Sequence[Event | Undecodable]) -> None:
-        """What records writes: of it, only that a complaint was erased concerns intake."""
-        await save_batch(self.saves, [from_record(record) for record in records])
+        """Of what records writes, only that a complaint was erased concerns intake; of what follow-up writes, customers' words."""
+        others = await comments.keep(self._accepting, records)
+        if others:
+            await save_batch(self.saves, [from_record(record) for record in others])
 
     async def normalize(self) -> None:
         """Normalize what is in the inbox, batch after batch; sleep when it is empty."""
@@ -224,6 +228,9 @@ class Handlers:
                 body = Normal(submission, delivery, number, place, people, known)
             if isinstance(submission, SetAside | Rejected):
                 subject = ids.submission_id(self._id_key, delivery.source, submission.identity.event_id)
+                if (ours := self._brought_back(submission)) is not None:
+                    subject, returned = ours
+                    body = replace(body, returned=returned)
         return Input(
             kind="submission",
             subject=subject,
@@ -233,6 +240,14 @@ class Handlers:
             causation_id=f"{delivery.id}/{number}",
             correlation_id=str(complaint_id),
         )
+
+    def _brought_back(self, submission: SetAside | Rejected) -> tuple[UUID, Returned] | None:
+        """The complaint and the letter that a bounce is about, where that is a letter of ours."""
+        bounced = submission.bounced if isinstance(submission, SetAside) else None
+        if bounced is None:
+            return None
+        ours = next((each for each in bounced.letters if each.sent_to(self._id_key, bounced.addresses)), None)
+        return None if ours is None else (ours.complaint, Returned(letter=ours.letter, status=bounced.status))
 
     def decide(self, state: IntakeState | None, item: Input, now: datetime) -> Decision[IntakeState] | Refused:
         if item.kind == "command":
@@ -248,7 +263,7 @@ class Handlers:
         if item.erased:
             return domain.after_erasure(submission, normal.delivery, normal.item)
         if not isinstance(submission, ContactSubmission):
-            return domain.decide(state, submission, normal.delivery, normal.item, now)
+            return domain.decide(state, submission, normal.delivery, normal.item, now, returned=normal.returned)
         reader = self._reader(normal.delivery, now, item.subject)
         submission = ContactSubmission(submission.identity, reader.read(submission.contact))
         earlier = normal.customers.earlier(normal.people, item.subject)

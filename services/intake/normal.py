@@ -10,7 +10,7 @@ from services.intake.domain import IntakeState
 from services.intake.repeats import Earlier
 from services.intake.submissions import ContactSubmission, Delivery, ReplySubmission, Submission
 from services.intake.threads import Threaded
-from shared.contracts.complaints import Contact
+from shared.contracts.complaints import Contact, Returned
 from shared.frozen import dataclass, field
 from shared.postgres.inputs import Input
 
@@ -19,7 +19,8 @@ from shared.postgres.inputs import Input
 class Normal:
     """A submission with the delivery that it came in.
 
-    `place` is where it stands among other messages, `people` how its customer is known, `customers` what those complained of.
+    `place` is where it stands among other messages, `people` how its customer is known, `customers` what those complained of;
+    `returned` the letter of ours that it brings back.
     """
 
     submission: Submission
@@ -28,6 +29,7 @@ class Normal:
     place: Threaded | None = None
     people: People = field(default_factory=dict)
     customers: Customers = field(default_factory=Customers)
+    returned: Returned | None = None
 
 
 def place_of(item: Input) -> Threaded | None:

@@ -36,7 +36,8 @@ async def settle(conn: Connection, work: Work[IntakeState], id_key: bytes, sourc
         outcomes.append((normal.delivery.id, normal.item, outcome, None))
         if normal.place is not None and not item.erased and outcome in ("complaint", "contact", "reply"):
             placed.append((normal.place, item.subject))
-        if is_message(item) and item.subject != subject_of(id_key, normal.delivery.source, normal.submission):
+        usual = subject_of(id_key, normal.delivery.source, normal.submission)
+        if item.subject != usual and (is_message(item) or normal.returned is not None):
             moved.append((normal.delivery.id, normal.item, item.subject))
         if outcome in ("complaint", "contact") and isinstance(normal.submission, ContactSubmission):
             contact = normal.submission.contact

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from shared.contracts.complaints import Contact, Source
+from shared.contracts.letters import LetterId
 from shared.frozen import dataclass, field
 
 
@@ -77,12 +78,22 @@ class StatusSubmission:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounced:
+    """The letters whose ids a bounce quotes, the addresses in it, and what the mail system says (RFC 3463)."""
+
+    letters: tuple[LetterId, ...]
+    addresses: tuple[str, ...]
+    status: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SetAside:
-    """No complaint: an auto-reply, a bot, a private note. Kept, never answered."""
+    """No complaint: an auto-reply, a bot, a private note. Kept, never answered. `bounced`: it may be about a letter of ours."""
 
     identity: Identity
     source: Source
     reason: str
+    bounced: Bounced | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from shared.contracts import ids
+from shared.contracts import ids, letters
 from shared.contracts.complaints import Contact
+from shared.contracts.letters import LetterId
 from shared.frozen import dataclass
 from shared.postgres.pool import Connection
 
@@ -30,11 +31,15 @@ Link = tuple[UUID, UUID]
 
 @dataclass(frozen=True, slots=True)
 class Threaded:
-    """A message's place: the ids that it is known by, those that it answers (the first of the conversation first), its people."""
+    """A message's place: the ids that it is known by, those that it answers (the first of the conversation first), its people.
+
+    `complaint`: of the letter of ours that it answers, where that went to one of these people.
+    """
 
     own: tuple[UUID, ...]
     answered: tuple[UUID, ...]
     people: tuple[UUID, ...]
+    complaint: UUID | None = None
 
     def links(self) -> list[Link]:
         """What later messages can find it by."""
@@ -55,7 +60,13 @@ def threaded(id_key: bytes, contact: Contact, people: Collection[UUID]) -> Threa
     def keyed(names: Sequence[str | None]) -> tuple[UUID, ...]:
         return tuple(ids.keyed_id(id_key, "message", source, name) for name in dict.fromkeys(names) if name)
 
-    return Threaded(keyed(own), keyed(answered), tuple(people))
+    letter = next((each for each in _letters(answered) if each.sent_to(id_key, contact.customer.emails)), None)
+    return Threaded(keyed(own), keyed(answered), tuple(people), None if letter is None else letter.complaint)
+
+
+def _letters(answered: Sequence[str | None]) -> Sequence[LetterId]:
+    """The letters of ours among the messages that are answered, the last one first."""
+    return letters.quoted(" ".join(each for each in reversed(answered) if each))
 
 
 class Joining:
@@ -75,8 +86,9 @@ class Joining:
         return cls({(row["message"], row["person"]): row["complaint_id"] for row in rows})
 
     def join(self, message: Threaded, otherwise: UUID) -> UUID:
-        """The complaint of the first message that it answers and that was of the same person; `otherwise` where there is none."""
-        subject = next(
+        """The complaint of our letter that it answers, else of the first message that it answers and that was of the same person;
+        `otherwise` where there is none."""
+        subject = message.complaint or next(
             (self._found[link] for answered in message.answered for p in message.people if (link := (answered, p)) in self._found),
             otherwise,
         )

@@ -126,7 +126,7 @@ def _operations(flow: Flow) -> dict[str, Any]:
             "action": "receive",
             "channel": _ref("channels", flow.topic),
             "title": f"{service} reads {flow.topic}",
-            "messages": messages,
+            "messages": [_ref("channels", flow.topic, "messages", e.TYPE) for e in flow.selects.get(service, flow.events)],
             "bindings": {
                 "kafka": {
                     "groupId": {
@@ -138,7 +138,7 @@ def _operations(flow: Flow) -> dict[str, Any]:
                 }
             },
         }
-        for service in flow.consumers
+        for service in flow.readers
     }
     return sends | receives
 

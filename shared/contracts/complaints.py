@@ -46,6 +46,7 @@ Priority = Literal["low", "normal", "high", "urgent", "unknown"]
 TimeQuality = Literal["exact", "date_only", "assumed_zone", "receipt_time"]
 TextStatus = Literal["complete", "stripped", "truncated", "pending_fetch", "redacted_by_source", "empty"]
 ContactPreference = Literal["any", "email", "phone", "sms", "post", "none"]
+Answer = Literal["yes", "partly", "no"]
 Short = Annotated[str, StringConstraints(max_length=255)]
 
 
@@ -205,7 +206,8 @@ class Contact(Part):
 
     `text` is what the customer wrote anew; `text_full`, where it differs, all that the message holds. `html` is safe to
     show: no scripts, no images, nothing that is fetched. `completes` is the message id of an earlier contact that this one
-    is the rest of: the text that was still to be fetched, or a later record of the same call.
+    is the rest of: the text that was still to be fetched, or a later record of the same call. `answer`: the text is what the
+    customer added to this answer to our question whether it is solved.
     """
 
     source: Source
@@ -225,6 +227,7 @@ class Contact(Part):
     html: Annotated[str, StringConstraints(max_length=200_000)] | None = None
     thread: Thread | None = None
     completes: Short | None = None
+    answer: Answer | None = None
     language: Short | None = None
     attachments: Annotated[tuple[Attachment, ...], Field(max_length=100)] = ()
     priority: Priority = "unknown"
@@ -291,14 +294,25 @@ class StatusReported(EventData):
     raw: Raw
 
 
+class Returned(Part):
+    """One of our own letters that came back: the id of its message, and what the mail system says (RFC 3463, `5.1.1`)."""
+
+    letter: UUID
+    status: Short | None = None
+
+
 class SubmissionSetAside(EventData):
-    """A submission that is no complaint (auto-reply, bounce, bot, private note): kept, never answered."""
+    """A submission that is no complaint (auto-reply, bounce, bot, private note): kept, never answered.
+
+    A bounce of one of our letters is about the complaint that the letter was about: `returned` says which letter.
+    """
 
     TYPE: ClassVar[str] = "amends.submission.set_aside.v1"
     source: Source
     reason: Short
     received_at: AwareDatetime
     raw: Raw
+    returned: Returned | None = None
 
 
 class SubmissionRejected(EventData):

@@ -46,7 +46,7 @@ def flow_picture() -> str:
     """The services and the topics between them, as a small Mermaid picture."""
     lines = ["flowchart LR", "    senders([contact centre]) --> intake"]
     lines += [
-        f"    {flow.producer} -- {flow.topic} --> {' & '.join(flow.consumers)}" for flow in FLOWS if flow.consumers
+        f"    {flow.producer} -- {flow.topic} --> {' & '.join(flow.readers)}" for flow in FLOWS if flow.readers
     ]
     return _mermaid(lines)
 
@@ -67,7 +67,8 @@ def flows_page() -> str:
 
 
 def _row(flow: Flow) -> str:
-    readers = ", ".join(flow.consumers) or "nobody"
+    some = [f"{service} ({', '.join(event.__name__ for event in events)})" for service, events in flow.selects.items()]
+    readers = ", ".join([*flow.consumers, *some]) or "nobody"
     return f"| [`{flow.topic}`](#{flow.topic}) | {flow.key} | {flow.producer} | {readers} |"
 
 
@@ -78,7 +79,7 @@ def _chart() -> str:
         writer = flow.producer.replace(" ", "_")
         lines.append(f"    {topic}[({flow.topic})]")
         lines.append(f"    {writer}[{flow.producer}] --> {topic}")
-        lines += [f"    {topic} --> {consumer}" for consumer in flow.consumers]
+        lines += [f"    {topic} --> {consumer}" for consumer in flow.readers]
     return _mermaid(lines)
 
 

@@ -169,7 +169,7 @@ class ClocksMet(EventData):
     met_at: AwareDatetime
 
 
-Cause = Literal["rule", "request", "missed_clock", "broken_promise", "lapsed_hand_off", "not_solved", "other"]
+Cause = Literal["rule", "request", "missed_clock", "broken_promise", "lapsed_hand_off", "not_solved", "failed_remedy", "other"]
 
 
 class Escalated(EventData):

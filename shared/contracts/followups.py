@@ -7,13 +7,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from shared.contracts.complaints import PolicyCitation, Short, Tag
+from shared.contracts.complaints import Answer, PolicyCitation, Short, Tag
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import Reason
 
 PromiseKind = Literal["callback", "refund", "update", "delivery", "document", "visit", "other"]
 PromiseSource = Literal["api", "cli", "webhook", "text", "other"]
-Answer = Literal["yes", "partly", "no"]
 AnswerWay = Literal["link", "email", "sms", "chat", "phone", "api", "other"]
 OutcomeKind = Literal["solved", "partly", "not_solved", "unverified", "not_asked", "other"]
 Comment = Annotated[str, StringConstraints(max_length=10_000)]
@@ -98,8 +97,8 @@ class CheckInSent(EventData):
 
 class CheckInAnswered(EventData):
     """The customer says whether it is solved. Escalation reopens on `no` and `partly`, one tier up with the same clocks,
-    and closes on `yes`. `comment` is what they added, in their words: it is to be read like a contact; `severity` and
-    `tags` are what was read in it. `previous`: what they had answered before."""
+    and closes on `yes`. `comment` is what they added, in their words: intake makes a contact of it, which is read like any
+    other (`severity` and `tags` are not used). `previous`: what they had answered before."""
 
     TYPE: ClassVar[str] = "amends.followup.check_in_answered.v1"
     number: int
@@ -123,12 +122,16 @@ class CheckInUnanswered(EventData):
 
 
 class FactChecked(EventData):
-    """Whether `fact` (refund_booked, parcel_delivered...) is true, by `evidence`, as the company's own systems say."""
+    """Whether `fact` (refund_booked, parcel_delivered...) is true, by `evidence`, as the company's own systems say.
+
+    `disproves`: the remedy that the customer was promised and that was not carried out, as the fact is not true.
+    """
 
     TYPE: ClassVar[str] = "amends.followup.fact_checked.v1"
     fact: Short
     proved: bool
     evidence: Reason | None = None
+    disproves: Short | None = None
     by: Short
     occurred_at: AwareDatetime
 

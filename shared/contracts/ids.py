@@ -43,6 +43,11 @@ def event_id(id_key: bytes, service: str, subject: UUID, sequence: int) -> UUID:
     )
 
 
+def message_id(id_key: bytes, service: str, subject: UUID, name: str) -> UUID:
+    """The id of the message `name` that `service` sends outside about `subject`: the same in every try."""
+    return keyed_id(id_key, "message", service, str(subject), name)
+
+
 _latest = 0
 
 

@@ -5,7 +5,8 @@ TABLES: the topics of policies, which hold no events.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.contracts import complaints, dead_letters, escalations, followups, policies, privacy, records
@@ -19,13 +20,23 @@ SEGMENT_MS = 43_200_000
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One topic by its logical name: a deployment may put a prefix before it."""
+    """One topic by its logical name: a deployment may put a prefix before it.
+
+    `consumers` follow all of it by its sequence. A service that only needs some types of event `selects` these: it makes
+    nothing of the sequence, and what is not among them is not even decoded.
+    """
 
     topic: str
     key: str
     producer: str
     consumers: tuple[str, ...]
     events: tuple[type[EventData], ...]
+    selects: Mapping[str, tuple[type[EventData], ...]] = field(default_factory=dict)
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """The services that read it, all of it or some."""
+        return (*self.consumers, *self.selects)
 
     @property
     def writers(self) -> tuple[str, ...]:
@@ -93,6 +104,7 @@ FLOWS: tuple[Flow, ...] = (
         key="complaint id",
         producer="followup",
         consumers=("escalation", "records"),
+        selects={"intake": (followups.CheckInAnswered,)},
         events=(
             followups.UpdateScheduled,
             followups.UpdateDue,
@@ -199,4 +211,14 @@ DEAD_LETTERS = "dead-letters"
 
 def topics_read_by(service: str) -> tuple[str, ...]:
     """The logical names of the topics that `service` consumes."""
+    return tuple(flow.topic for flow in FLOWS if service in flow.readers)
+
+
+def topics_followed_by(service: str) -> tuple[str, ...]:
+    """Those of which it must get every event."""
     return tuple(flow.topic for flow in FLOWS if service in flow.consumers)
+
+
+def selected_by(service: str) -> dict[str, tuple[str, ...]]:
+    """The types of event that it takes of the other topics."""
+    return {flow.topic: tuple(e.TYPE for e in flow.selects[service]) for flow in FLOWS if service in flow.selects}

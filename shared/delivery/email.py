@@ -1,9 +1,11 @@
-"""E-mail by SMTP submission. The stable id is the Message-ID, so that a mail sent twice is known as one."""
+"""E-mail by SMTP submission. The stable id is the Message-ID, so that a mail sent twice is known as one; and it says which
+complaint the mail is about (shared/contracts/letters.py), so that an answer or a bounce finds its way back."""
 
 from __future__ import annotations
 
 import mailbox
 import ssl
+from email.headerregistry import HeaderRegistry, MessageIDHeader
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, parseaddr
@@ -11,22 +13,28 @@ from pathlib import Path
 
 import aiosmtplib
 
+from shared.contracts import letters
 from shared.delivery.routes import Permanent, Temporary
 from shared.delivery.settings import DeliverySettings
 from shared.postgres.messages import Letter
 
 TIMEOUT_S = 30.0
+# Long ids stay as they are: folded like words they would be encoded, and no mail program would know them again.
+_HEADERS = HeaderRegistry()
+for _name in ("in-reply-to", "references"):
+    _HEADERS.map_to_type(_name, MessageIDHeader)  # type: ignore[arg-type]  # typeshed wants what the library adds to it
+_POLICY = SMTP.clone(header_factory=_HEADERS)
 
 
-def compose(letter: Letter, sender: str, date: str | None = None) -> EmailMessage:
+def compose(letter: Letter, sender: str, id_key: bytes, date: str | None = None) -> EmailMessage:
     """The mail of a letter. Raises Permanent when an address or a header cannot be written."""
     domain = parseaddr(sender)[1].rpartition("@")[2] or "amends.invalid"
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=_POLICY)
     try:
         mail["From"] = sender
         mail["To"] = letter.to
         mail["Subject"] = letter.body["subject"]
-        mail["Message-ID"] = f"<{letter.id}@{domain}>"
+        mail["Message-ID"] = f"<{letters.left_side(id_key, letter.id, letter.complaint_id, letter.to)}@{domain}>"
         mail["Date"] = date or formatdate(usegmt=True)
         # So that out-of-office programs do not answer, and ours knows its own (RFC 3834).
         mail["Auto-Submitted"] = "auto-generated"
@@ -44,12 +52,13 @@ def compose(letter: Letter, sender: str, date: str | None = None) -> EmailMessag
 class Email:
     """Sends by the mail server of the settings; one connection a mail."""
 
-    def __init__(self, settings: DeliverySettings) -> None:
+    def __init__(self, settings: DeliverySettings, id_key: bytes) -> None:
         self._settings = settings
+        self._id_key = id_key
 
     async def send(self, letter: Letter) -> None:
         given = self._settings
-        mail = compose(letter, given.mail_from)
+        mail = compose(letter, given.mail_from, self._id_key)
         try:
             await aiosmtplib.send(
                 mail,
@@ -82,9 +91,10 @@ def _judged(code: int, *, endpoint: bool) -> Temporary | Permanent:
 class ToFolder:
     """Puts mails into a Maildir instead of sending them: for trying Amends without a mail server."""
 
-    def __init__(self, folder: Path, sender: str) -> None:
+    def __init__(self, folder: Path, sender: str, id_key: bytes) -> None:
+        self._id_key = id_key
         self._folder = mailbox.Maildir(folder, create=True)
         self._sender = sender or "Amends <amends@localhost>"
 
     async def send(self, letter: Letter) -> None:
-        self._folder.add(mailbox.MaildirMessage(compose(letter, self._sender)))
+        self._folder.add(mailbox.MaildirMessage(compose(letter, self._sender, self._id_key)))

@@ -48,7 +48,7 @@ GIVEN_UP_AFTER_S = 3 * 86_400.0
 HELD_WAIT_S = 300.0
 
 
-def routes(settings: DeliverySettings, endpoints: Endpoints, service: str) -> dict[str, Route]:
+def routes(settings: DeliverySettings, endpoints: Endpoints, service: str, id_key: bytes) -> dict[str, Route]:
     """The routes that the settings allow; a message for one that is missing fails with the reason."""
     caller = Caller(settings.allow_networks)
     found: dict[str, Route] = {
@@ -57,9 +57,9 @@ def routes(settings: DeliverySettings, endpoints: Endpoints, service: str) -> di
         "contact_centre": ContactCentres(endpoints.contact_centres, caller),
     }
     if settings.smtp_host:
-        found["email"] = Email(settings)
+        found["email"] = Email(settings, id_key)
     elif settings.maildir is not None:
-        found["email"] = ToFolder(settings.maildir, settings.mail_from)
+        found["email"] = ToFolder(settings.maildir, settings.mail_from, id_key)
     return found
 
 

@@ -20,6 +20,7 @@ from shared import failpoints
 from shared.config import KafkaSettings
 from shared.contracts.codec import decode
 from shared.contracts.envelope import Event, Undecodable
+from shared.contracts.topics import selected_by
 from shared.errors import TooManyDeadLetters
 from shared.kafka.broker import make_broker, make_subscriber
 from shared.telemetry import metrics
@@ -54,6 +55,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     """Reads all topics of one service and hands batches to `handle`, which returns when they are saved."""
 
     def __init__(self, settings: KafkaSettings, *, service: str, handle: BatchHandler, progress: Progress) -> None:
+        selected = selected_by(service).items()
+        self._selected = {settings.topic_prefix + topic: {each.encode() for each in types} for topic, types in selected}
         self._settings = settings
         self._service = service
         self._handle = handle
@@ -99,9 +102,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._idle.clear()
         try:
             prefix = len(self._settings.topic_prefix)
-            events = [decode(record, record.topic[prefix:]) for record in records]
+            events = [decode(record, record.topic[prefix:]) for record in records if self._wanted(record)]
             await failpoints.reach("consume.before_save")
-            await asyncio.gather(*(self._until_saved(lane) for lane in lanes(events)))
+            if events:
+                await asyncio.gather(*(self._until_saved(lane) for lane in lanes(events)))
             self._progress.resume("consumer")  # not by a lane: the other one may be the one that is halted
             for record in records:
                 tp = TopicPartition(record.topic, record.partition)
@@ -112,6 +116,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._subscriber.running = False
         finally:
             self._idle.set()
+
+    def _wanted(self, record: ConsumerRecord[bytes, bytes]) -> bool:
+        types = self._selected.get(record.topic)
+        return types is None or any(name == "ce_type" and value in types for name, value in record.headers)
 
     async def _until_saved(self, events: Sequence[Event | Undecodable]) -> None:
         while True:

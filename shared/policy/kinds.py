@@ -38,7 +38,7 @@ KINDS: dict[str, Kind] = {
             "raise_on": Outcome(
                 "words",
                 "What lifts it by a tier (default: all).",
-                values=("missed_clock", "broken_promise", "lapsed_hand_off"),
+                values=("missed_clock", "broken_promise", "lapsed_hand_off", "failed_remedy"),
             ),
             "raise_every": Outcome("duration", "While a missed clock is not met, it rises again so often."),
             "clocks": _CLOCKS,

@@ -153,9 +153,10 @@ class Fold:
         for name in decision.cancel:
             work.timers[(item.subject, name)] = None
         for name in decision.withdraw:
-            work.messages[self._message_id(subject, name)] = None
+            work.messages[ids.message_id(self._id_key, self._service, item.subject, name)] = None
         for message in decision.messages:
-            work.messages[self._message_id(subject, message.name)] = (item.subject, message, span.carrier.traceparent)
+            message_id = ids.message_id(self._id_key, self._service, item.subject, message.name)
+            work.messages[message_id] = (item.subject, message, span.carrier.traceparent)
         if decision.erase:
             row.erased = True
             work.erased.add(item.subject)
@@ -177,9 +178,6 @@ class Fold:
         if event_type == ComplaintErased.TYPE:
             return Decision(None, (CONFIRMED[self._service](),), erase=True)
         return self._decide(row.state, item, self._work.now)
-
-    def _message_id(self, subject: str, name: str) -> UUID:
-        return ids.keyed_id(self._id_key, "message", self._service, subject, name)
 
     def _park(self, item: Input, reason: str) -> None:
         self._parked.add(item.reference)

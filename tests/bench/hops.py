@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from services.intake import store
-from shared.contracts.topics import TOPIC_OF, topics_read_by
+from shared.contracts.topics import TOPIC_OF, topics_followed_by
 from tests.bench.bed import Bed, bed, tell
 from tests.bench.cost import Machine, resident_mb
 from tests.bench.events import MASTER_KEYS, WAY, Maker
@@ -111,7 +111,7 @@ async def preload(made: Bed, service: str, events: int, samples: Samples) -> int
     """Put about `events` inputs before a service. Returns how many they are."""
     maker = Maker(made.id_key)
     before = WAY[: WAY.index(service)]
-    topics = [TOPIC_OF[each] for each in before if TOPIC_OF[each] in topics_read_by(service)]
+    topics = [TOPIC_OF[each] for each in before if TOPIC_OF[each] in topics_followed_by(service)]
     complaints = events // max(1, len(topics))
     tell(f"hop: {service}, making {complaints} complaints")
     if service == "intake":

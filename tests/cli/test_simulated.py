@@ -45,6 +45,7 @@ def here(up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def timeline(complaint: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    capsys.readouterr()
     assert cli.run(["timeline", complaint, "--json"]) == 0
     return [event["type"].removeprefix("amends.") for event in json.loads(capsys.readouterr().out)["timeline"]]
 
@@ -82,13 +83,53 @@ def test_two_weeks_of_follow_up_in_a_minute(up: Up, tmp_path: Path, capsys: pyte
     page = httpx2.get(link.group())
     assert page.status_code == 200
     assert "Refunded. Refund of 40 GBP" in page.text
-    done = httpx2.post(link.group(), data={"answer": "yes", "comment": ""}, follow_redirects=True)
+    done = httpx2.post(link.group(), data={"answer": "yes", "comment": "Thanks, all is well."}, follow_redirects=True)
     assert "Thank you for your answer" in done.text
     assert eventually(lambda: "followup.outcome_recorded.v1" in timeline(complaint, capsys), 20)
     told = timeline(complaint, capsys)
     assert told.count("followup.check_in_sent.v1") == 2
     assert "followup.check_in_answered.v1" in told
     assert eventually(lambda: timeline(complaint, capsys).count("escalation.status_changed.v1") == 2, 20), "yes closes"
+    assert eventually(lambda: "complaint.contact_added.v1" in timeline(complaint, capsys), 20), "the comment is a contact"
+
+
+def test_a_word_by_mail_is_the_answer_and_a_bounce_goes_by_the_next_channel(up: Up, capsys: pytest.CaptureFixture[str]) -> None:
+    people = {"ben": "+441632960002", "cara": "+441632960003"}
+    sent = [
+        COMPLAINT | {"event_id": name, "record_id": name, "customer": {"emails": [f"{name}@example.com"], "phones": [phone]}}
+        for name, phone in people.items()
+    ]
+    noted = up.noted()
+    with httpx2.Client(headers={"Authorization": f"Bearer {noted['api_key']}"}, timeout=20) as client:
+        answer = client.post(f"{noted['urls']['intake']}/v1/complaints", json=sent)
+        ben, cara = (item["complaint_id"] for item in answer.json()["items"])
+        for complaint in (ben, cara):
+            assert eventually(lambda complaint=complaint: cli.run(["resolve", complaint, "--resolution", "A new lid"]) == 0, 20)
+            capsys.readouterr()
+            assert eventually(lambda complaint=complaint: "followup.check_in_scheduled.v1" in timeline(complaint, capsys), 20)
+        assert cli.run(["sources", "add", "post", "--adapter", "email"]) == 0
+        assert cli.run(["clock", "advance", "6d"]) == 0
+        for complaint in (ben, cara):
+            assert eventually(lambda complaint=complaint: "followup.check_in_sent.v1" in timeline(complaint, capsys), 20)
+        questions = {mail["To"]: mail["Message-ID"] for mail in mailbox.Maildir(up.data / "mails")}
+        word = f"From: ben@example.com\r\nMessage-ID: <w@x>\r\nIn-Reply-To: {questions['ben@example.com']}\r\n\r\nYes, thanks!\r\n"
+        bounce = (
+            f"From: MAILER-DAEMON@mx.example\r\nSubject: Undelivered Mail Returned to Sender\r\nMessage-ID: <b@mx>\r\n\r\n"
+            f"<cara@example.com>: 550 5.1.1 no such mailbox\r\n\r\nMessage-ID: {questions['cara@example.com']}\r\n"
+        )
+        for mail in (word, bounce):
+            kept = client.post(
+                f"{noted['urls']['intake']}/v1/deliveries/post", content=mail.encode(), headers={"Content-Type": "message/rfc822"}
+            )
+            assert kept.status_code == 202, kept.text
+    assert eventually(lambda: "followup.outcome_recorded.v1" in timeline(ben, capsys), 20)
+    assert eventually(lambda: timeline(ben, capsys).count("escalation.status_changed.v1") == 2, 20)
+    told = timeline(ben, capsys)
+    assert told.count("complaint.contact_added.v1") == told.count("followup.check_in_answered.v1") == 1
+    assert eventually(lambda: "followup.task_created.v1" in timeline(cara, capsys), 20), "no webhook sends SMS here: somebody calls"
+    told = timeline(cara, capsys)
+    assert "submission.set_aside.v1" in told
+    assert "followup.message_failed.v1" in told
 
 
 def test_a_clock_that_is_not_simulated_cannot_be_put_forward(

@@ -20,7 +20,7 @@ from shared.contracts.documents import flow_picture, flows_page
 from shared.contracts.envelope import SERVICES
 from shared.contracts.json_schema import json_schemas
 from shared.contracts.policies import Activation, ReplicaStatus, VersionPublished
-from shared.contracts.topics import EVENTS, FLOWS, RETENTION_MS, TABLES, Table, topics_read_by
+from shared.contracts.topics import EVENTS, FLOWS, RETENTION_MS, TABLES, Table, selected_by, topics_read_by
 from tests.contracts import golden
 from tests.contracts.test_codec import headers_of
 from tests.contracts.test_golden import event_of
@@ -105,7 +105,8 @@ def test_every_service_sends_and_receives_what_flows_say() -> None:
         service = name.split("-")[0]
         topic = resolve(operation["channel"]["$ref"])["title"]
         (sends if operation["action"] == "send" else reads).setdefault(service, set()).add(topic)
-        of_channel = {f"#/channels/{topic}/messages/{kind}" for kind in DOCUMENT["channels"][topic]["messages"]}
+        kinds = selected_by(service).get(topic) if operation["action"] == "receive" else None
+        of_channel = {f"#/channels/{topic}/messages/{kind}" for kind in kinds or DOCUMENT["channels"][topic]["messages"]}
         assert {message["$ref"] for message in operation["messages"]} == of_channel
     policies = {"policy.versions", "policy.activations"}
     assert reads == {service: {*topics_read_by(service), *policies} for service in SERVICES}
@@ -200,8 +201,8 @@ def test_the_page_names_every_topic_event_and_schema_file() -> None:
 def test_the_picture_shows_who_writes_to_whom() -> None:
     picture = flow_picture()
     for flow in FLOWS:
-        if flow.consumers:
-            assert f"{flow.producer} -- {flow.topic} --> {' & '.join(flow.consumers)}" in picture
+        if flow.readers:
+            assert f"{flow.producer} -- {flow.topic} --> {' & '.join(flow.readers)}" in picture
     assert picture.startswith("```mermaid\n")
     assert picture.endswith("\n```")
 

@@ -21,7 +21,7 @@ from aiosmtpd.smtp import SMTP, Envelope
 from pydantic import TypeAdapter
 
 from deploy.local.readiness import free_port, run_coroutine
-from services.followup import api, customer_page, hooks, store
+from services.followup import api, customer_page, drafts, drafts_api, hooks, store
 from services.followup.domain import FollowUpState
 from services.followup.handlers import SERVICE, Handlers
 from services.followup.letters import Letters
@@ -62,20 +62,26 @@ HOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 @dataclass
 class Post:
-    """A real SMTP server. `answer` is said to the next mails instead of taking them; `silent`: it hangs."""
+    """A real SMTP server. `answer` is said to the next mails instead of taking them; mails to `hangs` are never answered.
+
+    `mails` are those that it took, `tried` the Message-IDs of all that came, by recipient.
+    """
 
     mails: list[EmailMessage] = field(default_factory=list)
+    tried: dict[str, list[str]] = field(default_factory=dict)
     answer: str | None = None
-    silent: bool = False
+    hangs: str = ""
     drop: bool = False
     port: int = 0
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:
-        if self.silent:
-            await asyncio.sleep(30)
+        mail: EmailMessage = message_from_bytes(bytes(envelope.content or b""), policy=default)  # type: ignore[assignment,arg-type]
+        self.tried.setdefault(envelope.rcpt_tos[0], []).append(mail["Message-ID"])
+        if self.hangs in envelope.rcpt_tos:
+            await asyncio.sleep(3600)
         if self.answer is not None:
             return self.answer
-        self.mails.append(message_from_bytes(bytes(envelope.content or b""), policy=default))  # type: ignore[arg-type]
+        self.mails.append(mail)
         if self.drop:  # it has the mail, and the connection breaks before it says so
             server.transport.abort()
         return "250 taken"
@@ -94,6 +100,7 @@ class Desk:
     url: str
     links: Links
     replica: Callable[[], tuple[Timers, Sender]]
+    powerless: str
     sequences: dict[tuple[UUID, str], int] = field(default_factory=dict)
 
     async def now(self) -> datetime:
@@ -173,7 +180,7 @@ async def desk(followup_database: str, monkeypatch: pytest.MonkeyPatch) -> Async
     words = Templates()
     letters = Letters(words, words, links, f"http://127.0.0.1:{port}", "Customer care")
     policies: Any = Fixed(policy(SERVICE))
-    handlers = Handlers(policies, letters)
+    handlers = Handlers(policies, letters, ID_KEY)
     relay = Relay(service=SERVICE, pool=pool, sender=ListSender(kafka), progress=Progress())
     adapter = TypeAdapter(FollowUpState)
     handlers.saves = Saves(
@@ -181,12 +188,15 @@ async def desk(followup_database: str, monkeypatch: pytest.MonkeyPatch) -> Async
         write=lambda value: adapter.dump_json(value).decode(), decide=handlers.decide, also=store.lists(ID_KEY),
     )  # fmt: skip
     key, record = mint("agent", SCOPES[SERVICE])
+    powerless, other = mint("probe", ["ops"])
 
     async def load() -> list[KeyRecord]:
-        return [record]
+        return [record, other]
 
     app = make_app("Amends follow-up", service=SERVICE, progress=Progress())
-    app.include_router(api.routes(pool, Authenticator(load, refresh_s=600.0), handlers, letters, policies))
+    keys = Authenticator(load, refresh_s=600.0)
+    app.include_router(api.routes(pool, keys, handlers, letters, policies))
+    app.include_router(drafts_api.routes(keys, drafts.default_rules()))
     app.include_router(hooks.routes(handlers.saves, [HOOK_SECRET], api.answer_of))
     app.include_router(customer_page.routes(pool, handlers.saves, links, "Customer care"))
     server = Server(app, "127.0.0.1", port)
@@ -194,7 +204,7 @@ async def desk(followup_database: str, monkeypatch: pytest.MonkeyPatch) -> Async
 
     def replica() -> tuple[Timers, Sender]:
         timers = Timers(service=SERVICE, pool=pool, saves=handlers.saves, progress=Progress())
-        routes = {"email": Email(settings)}
+        routes = {"email": Email(settings, ID_KEY)}
         sender = Sender(
             service=SERVICE, pool=pool, saves=handlers.saves, progress=Progress(), routes=routes, settings=settings
         )
@@ -202,7 +212,7 @@ async def desk(followup_database: str, monkeypatch: pytest.MonkeyPatch) -> Async
 
     try:
         async with httpx2.AsyncClient(base_url=server.url, headers={"Authorization": f"Bearer {key}"}, timeout=20) as http:
-            yield Desk(pool, handlers, relay, kafka, post, http, server.url, links, replica)
+            yield Desk(pool, handlers, relay, kafka, post, http, server.url, links, replica, powerless)
     finally:
         await server.stop(1.0)
         smtp.close()

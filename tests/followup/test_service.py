@@ -9,11 +9,15 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
+import pytest
 from standardwebhooks.webhooks import Webhook
 
-from shared.contracts.complaints import ComplaintReceived
+from shared.contracts import letters
+from shared.contracts.complaints import ComplaintReceived, Returned, SubmissionSetAside
 from shared.contracts.escalations import StatusChanged
-from tests.domain.examples import START, contact
+from shared.delivery import email
+from tests.delivery.parts import ID_KEY
+from tests.domain.examples import START, contact, raw, source
 from tests.followup.conftest import HOOK_SECRET, Desk, working
 
 ANNA = {"emails": ["anna@example.com"], "locale": "en-GB", "zone": "UTC"}
@@ -157,6 +161,76 @@ async def test_a_mail_that_was_taken_before_the_connection_broke_comes_again_und
         await desk.until(lambda: "check_in_sent" in desk.events())
     assert len(desk.post.mails) == 2
     assert len({mail["Message-ID"] for mail in desk.post.mails}) == 1
+
+
+async def test_a_mail_that_hangs_holds_up_no_other_and_comes_again_under_its_one_id(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(email, "TIMEOUT_S", 1.0)
+    for name in ("anna", "ben"):
+        await resolved(desk, await received(desk, emails=[f"{name}@example.com"]))
+    desk.post.hangs = "anna@example.com"
+    await desk.advance(days=6)
+    async with working(desk):
+        await desk.until(lambda: "check_in_sent" in desk.events())
+        assert [mail["To"] for mail in desk.post.mails] == ["ben@example.com"]
+        desk.post.hangs = ""
+        await desk.advance(minutes=5)
+        await desk.until(lambda: desk.events().count("check_in_sent") == 2)
+    assert len(desk.post.tried["anna@example.com"]) >= 2
+    assert len(set(desk.post.tried["anna@example.com"])) == 1
+    assert len(desk.post.tried["ben@example.com"]) == 1
+    assert "message_failed" not in desk.events()
+
+
+async def test_a_bounce_that_comes_back_as_a_mail_is_recorded_and_the_next_channel_is_tried_once(desk: Desk) -> None:
+    subject, _ = await asked(desk, phones=[{"raw": "+441632960001", "e164": "+441632960001"}])
+    (letter,) = letters.quoted(desk.post.mails[0]["Message-ID"])
+    assert letter.complaint == subject
+    assert letter.sent_to(ID_KEY, ["Anna@example.com"])
+    aside = SubmissionSetAside(
+        source=source("dsn-1"), reason="bounce: delivery report (DSN)", received_at=await desk.now(), raw=raw(),
+        returned=Returned(letter=letter.letter, status="5.1.1"),
+    )  # fmt: skip
+    for _ in range(2):
+        await desk.tell(subject, "intake", aside)
+    await desk.tell(subject, "intake", aside.model_copy(update={"returned": Returned(letter=UUID(int=5))}))
+    async with working(desk):
+        await desk.until(lambda: "task_created" in desk.events())  # there is no webhook for SMS here: somebody calls
+    assert desk.events().count("message_failed") == 2, "the mail, then the SMS"
+    assert desk.events().count("task_created") == 1
+
+
+async def test_drafts_are_checked_for_those_who_may_read_cases(desk: Desk) -> None:
+    draft = {"draft": "You should have read the manual.", "complaint": {"issues": ["The lid leaks"], "impact": "my floor is wet"}}
+    told = await desk.http.post("/v1/drafts/check", json=draft)
+    assert told.status_code == 200
+    found = told.json()
+    assert found["findings"][0]["kind"] == "blame"
+    start, end = found["findings"][0]["span"]
+    assert draft["draft"][start:end] == found["findings"][0]["text"]  # type: ignore[index]
+    assert "apology" in found["missing"]
+    assert found["rules"]["digest"].startswith("sha256:")
+    async with httpx2.AsyncClient(base_url=desk.url) as nobody:
+        assert (await nobody.post("/v1/drafts/check", json=draft)).status_code == 401
+        other = {"Authorization": f"Bearer {desk.powerless}"}
+        refused = await nobody.post("/v1/drafts/check", json=draft, headers=other)
+        assert (refused.status_code, refused.headers["content-type"]) == (403, "application/problem+json")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "body"), (b"{", "JSON"), (b"[]", "object"), (b"{}", "draft"), (b'{"draft": 7}', "draft"), (b'{"draft": null}', "draft"),
+        (b'{"draft": "x", "complaint": []}', "complaint"), (b'{"draft": "x", "complaint": {"issues": "one"}}', "issues"),
+        (b'{"draft": "x", "complaint": {"fault": "the weather"}}', "fault"), (b'{"draft": "' + b"x" * 20_001 + b'"}', "draft"),
+        (b'{"draft": "\xff"}', ""),
+    ],
+)  # fmt: skip
+async def test_a_draft_that_cannot_be_checked_is_refused_with_what_is_wrong(desk: Desk, body: bytes, said: str) -> None:
+    refused = await desk.http.post("/v1/drafts/check", content=body, headers={"Content-Type": "application/json"})
+    assert refused.status_code in (400, 422), refused.text
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert said in refused.text
+    assert "Traceback" not in refused.text
 
 
 async def test_promises_by_api_once_by_key_listed_and_broken_once(desk: Desk) -> None:

@@ -290,7 +290,7 @@ async def test_an_unknown_contact_centre_says_where_it_is_to_be_named(helpdesk: 
 
 
 async def test_the_guard_stands_before_it(helpdesk: Helpdesk) -> None:
-    out = routes(DeliverySettings(), Endpoints(contact_centres={"desk": centre(helpdesk, "zammad")}), "escalation")
+    out = routes(DeliverySettings(), Endpoints(contact_centres={"desk": centre(helpdesk, "zammad")}), "escalation", bytes(32))
     with pytest.raises(Permanent, match="AMENDS_DELIVERY_ALLOW_NETWORKS"):
         await out["contact_centre"].send(letter("zammad"))
     assert helpdesk.calls == []
@@ -342,11 +342,11 @@ async def test_a_token_that_was_changed_there_holds_the_note_until_it_is_changed
 
     def reread() -> dict[str, Route] | None:
         found = endpoints.changed()
-        return None if found is None else routes(settings, found, "escalation")
+        return None if found is None else routes(settings, found, "escalation", bytes(32))
 
     replica, subject = bench.replica(decide=noter), subject_number(1)
     await command(replica, subject, "go")
-    sender = make_sender(replica, routes(settings, endpoints.endpoints, "escalation"), reread=reread)
+    sender = make_sender(replica, routes(settings, endpoints.endpoints, "escalation", bytes(32)), reread=reread)
 
     async def rests() -> bool:
         await bench.advance(301)

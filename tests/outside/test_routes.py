@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import json
 from email.message import EmailMessage
@@ -11,9 +12,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from aiosmtplib.email import flatten_message
 from pydantic import SecretStr
 from standardwebhooks import Webhook
 
+from shared.delivery import email as delivery_email
 from shared.delivery import guard
 from shared.delivery.email import Email, ToFolder, compose
 from shared.delivery.routes import Permanent, Temporary
@@ -21,6 +24,7 @@ from shared.delivery.settings import DeliverySettings, Endpoint, load_endpoints
 from shared.delivery.web import Caller, Chats, Webhooks
 from shared.errors import StartRefused
 from shared.postgres.messages import Letter
+from tests.delivery.parts import ID_KEY as KEY
 from tests.outside.conftest import LOOPBACK, Mailbox, Web
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -34,7 +38,7 @@ def letter(route: str = "email", to: str = "ann@example.com", **body: Any) -> Le
 
 def smtp(mailbox: Mailbox, **more: Any) -> Email:
     given = {"smtp_host": "127.0.0.1", "smtp_port": mailbox.port, "smtp_tls": "none", "mail_from": "Care <care@shop.example>"}
-    return Email(DeliverySettings.model_validate({**given, **more}))
+    return Email(DeliverySettings.model_validate({**given, **more}), KEY)
 
 
 async def test_a_mail_arrives_whole_with_its_stable_id(mailbox: Mailbox) -> None:
@@ -43,7 +47,8 @@ async def test_a_mail_arrives_whole_with_its_stable_id(mailbox: Mailbox) -> None
     (raw,) = mailbox.mails
     mail = email.message_from_bytes(raw, policy=default)
     assert isinstance(mail, EmailMessage)
-    assert mail["Message-ID"] == f"<{sent.id}@shop.example>"
+    assert mail["Message-ID"].startswith(f"<{sent.id}.{sent.complaint_id.hex}.")
+    assert mail["Message-ID"].endswith("@shop.example>")
     assert (mail["Subject"], mail["To"], mail["Auto-Submitted"]) == (
         "Ihr Anliegen – wir melden uns", "ann@example.com", "auto-generated",
     )  # fmt: skip
@@ -67,20 +72,54 @@ async def test_what_the_mail_server_says_decides(
 
 async def test_no_mail_server_is_temporary() -> None:
     with pytest.raises(Temporary, match="cannot be reached"):
-        await Email(DeliverySettings(smtp_host="127.0.0.1", smtp_port=1, smtp_tls="none")).send(letter())
+        await Email(DeliverySettings(smtp_host="127.0.0.1", smtp_port=1, smtp_tls="none"), KEY).send(letter())
+
+
+SAYS = ("220 mx\r\n", "250 mx\r\n", "250 sender\r\n", "250 recipient\r\n", "354 go on\r\n")
+
+
+@pytest.mark.parametrize("then", ["hangs", "drops"])
+@pytest.mark.parametrize("answers", range(len(SAYS) + 1))
+async def test_a_server_that_stops_answering_is_tried_again_later_whenever_it_stops(
+    answers: int, then: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the connection, gives so many of the answers of a good server, then hangs or drops the connection."""
+    monkeypatch.setattr(delivery_email, "TIMEOUT_S", 0.3)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for said in SAYS[:answers]:
+            writer.write(said.encode())
+            await reader.readline()
+        if then == "hangs":
+            await asyncio.sleep(60)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        with pytest.raises(Temporary) as raised:
+            await asyncio.wait_for(smtp(Mailbox(port=server.sockets[0].getsockname()[1])).send(letter()), 30)
+        assert raised.value.endpoint, "the server is to blame, not the letter"
+    finally:
+        server.close()
+
+
+def test_the_id_that_a_letter_answers_stays_as_it_is_however_long() -> None:
+    thread = f"<{'DB7PR04MB' * 9}@DB7PR04MB5678.eurprd04.prod.outlook.com>"
+    mail = compose(letter(subject="x", text="y", headers={"In-Reply-To": thread, "References": thread}), "care@shop.example", KEY)
+    assert flatten_message(mail).decode().count(f": {thread}\r\n") == 2
 
 
 @pytest.mark.parametrize("to", ["ann@example.com\r\nBcc: all@example.com", "ann@example.com\nX: y"])
 def test_a_header_cannot_be_smuggled_in(to: str) -> None:
     with pytest.raises(Permanent):
-        compose(letter(to=to), "care@shop.example")
+        compose(letter(to=to), "care@shop.example", KEY)
 
 
 async def test_without_a_mail_server_mails_are_put_into_a_folder(tmp_path: Any) -> None:
     sent = letter()
-    await ToFolder(tmp_path / "mails", "").send(sent)
+    await ToFolder(tmp_path / "mails", "", KEY).send(sent)
     (file,) = (tmp_path / "mails" / "new").iterdir()
-    assert f"<{sent.id}@".encode() in file.read_bytes()
+    assert f"<{sent.id}.".encode() in file.read_bytes()
 
 
 def webhooks(web: Web, *secrets: str) -> Webhooks:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from services.escalation.domain import changes, deciding, status, tiers
+from services.escalation.domain import changes, check_ins, deciding, status, tiers
+from services.escalation.domain.check_ins import Asked
 from services.escalation.domain.deciding import ExtendLimit
 from services.escalation.domain.promises import Book
 from services.escalation.domain.state import EscalationState, Events, Step
@@ -30,7 +31,7 @@ from shared.contracts.complaints import (
 from shared.contracts.decision import Decision, Due, Refused
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import Escalated, StatusChanged
-from shared.contracts.followups import CheckInAnswered, PromiseBroken
+from shared.contracts.followups import CheckInAnswered, CheckInDue, FactChecked, PromiseBroken
 from shared.frozen import replace
 from shared.policy.complaint import ComplaintFacts
 
@@ -80,6 +81,10 @@ def on_event(state: S | None, data: EventData, at: datetime, book: Book) -> Deci
         case MergeUndone() if known:
             opening = status.command(before.facts, Reopen(reason="the merge was undone", by=data.by), at)
             return Decision(before) if isinstance(opening, Refused) else decision(before, _moved(before, opening, at, book))
+        case CheckInDue() if before.facts.status in ("resolved", "closed"):
+            return Decision(replace(before, asked=before.asked.after(data)))
+        case FactChecked(disproves=str(remedy)) if known:
+            return decision(before, _failed(before, data, remedy, at, book))
         case CheckInAnswered() if known:
             return decision(before, _answered(before, data, at, book))
         case PromiseBroken():
@@ -148,13 +153,21 @@ def _received(before: S, data: ComplaintReceived, at: datetime, book: Book) -> S
 
 
 def _wrote_again(before: S, contact: Contact, at: datetime, book: Book) -> Step:
-    """A new contact may raise the tier; it ends the waiting, and reopens what was thought to be solved."""
+    """A new contact may raise the tier; it ends the waiting, and reopens what was thought to be solved.
+
+    What the customer answers to our question, or adds to the answer, does not reopen by itself: the answer says what follows.
+    Only something graver in it does, such as a threat to somebody's safety beside a "yes".
+    """
     after = replace(before, facts=before.facts.after_contact(contact), reports=before.reports.after_contact(contact))
     events: Events = ()
+    is_answer = after.facts.status in ("resolved", "closed") and before.asked.answered_by(contact)
+    if is_answer and (contact.answer != "yes" or not deciding.graver(after, at, book)):
+        return after, ()
     if after.facts.status != "open":
         reason = "the customer wrote again"
         reopened = status.change(after.facts, "open", contact.occurred_at, by="customer", reason=reason)
         after, events = _changed(after, reopened, at, book)
+        after = replace(after, asked=check_ins.reopened_by(contact, before.tiers.tier or 1, at))
     after, more = deciding.decide(after, at, book, ContactAdded.TYPE)
     return after, (*events, *more)
 
@@ -166,21 +179,43 @@ def _replied(before: S, contact: Contact, at: datetime) -> Step:
 
 
 def _answered(before: S, data: CheckInAnswered, at: datetime, book: Book) -> Step:
-    """The customer says whether it is solved: yes closes; partly and no reopen, one tier up, with the same clocks."""
+    """The customer says whether it is solved: yes closes; partly and no reopen, one tier up, with the same clocks.
+
+    What the same reply has reopened because it was read first here is put right: it was the answer.
+    """
     facts = before.facts
+    reread = facts.status == "open" and before.asked.word_at == data.occurred_at
     if data.answer == "yes":
-        if facts.status != "resolved":
+        if facts.status != "resolved" and not reread:
             return before, ()
         said = "the customer says that it is solved"
         return _changed(before, status.change(facts, "closed", data.occurred_at, by="customer", reason=said), at, book)
-    if facts.status not in ("resolved", "closed"):  # looked at again already
+    after, events = before, Events()
+    if facts.status in ("resolved", "closed"):
+        said = "the customer says that it is solved in part" if data.answer == "partly" else "the customer says that it is not solved"
+        reopened = status.change(facts, "open", data.occurred_at, by="customer", reason=said)
+        after, events = _changed(before, reopened, at, book)
+    elif not reread or (before.tiers.tier or 1) > before.asked.word_tier:  # looked at again already, by somebody higher up
         return before, ()
-    said = "the customer says that it is solved in part" if data.answer == "partly" else "the customer says that it is not solved"
-    reopened = status.change(facts, "open", data.occurred_at, by="customer", reason=said)
-    after, events = _changed(before, reopened, at, book)
-    raised, more = tiers.lifted(after.tiers, book.top_tier, "not_solved", f"check-in {data.number}", at, by="customer")
-    after, decided = deciding.decide(replace(after, tiers=raised), at, book, CheckInAnswered.TYPE)
-    return after, (*events, *more, *decided)
+    raised, lifting = tiers.lifted(after.tiers, book.top_tier, "not_solved", f"check-in {data.number}", at, by="customer")
+    after = replace(after, tiers=raised, asked=Asked())
+    # By what the customer added too, where that was read first.
+    after, decided = deciding.decide(after, at, book, CheckInAnswered.TYPE)
+    return after, (*events, *lifting, *decided)
+
+
+def _failed(before: S, data: FactChecked, remedy: str, at: datetime, book: Book) -> Step:
+    """What was promised as the remedy was not carried out: nothing is solved, and somebody higher up must know."""
+    if check_ins.FAILED not in before.tiers.raise_on:
+        return before, ()
+    after, events = before, Events()
+    if before.facts.status in ("resolved", "closed"):
+        said = f"the {remedy.replace('_', ' ')} was not carried out: not {data.fact.replace('_', ' ')}"
+        reopened = status.change(before.facts, "open", data.occurred_at, by=data.by, reason=said)
+        after, events = _changed(before, reopened, at, book)
+    raised, lifting = tiers.lifted(after.tiers, book.top_tier, check_ins.FAILED, data.fact, at)
+    after, decided = deciding.decide(replace(after, tiers=raised), at, book, FactChecked.TYPE)
+    return after, (*events, *lifting, *decided)
 
 
 def _asked(before: S, raised: tuple[tiers.Tiers, Events], at: datetime, book: Book) -> Step:
@@ -223,7 +258,8 @@ def _changed(before: S, changed: StatusChanged, at: datetime, book: Book) -> Ste
     elif new == "open" and old in ("resolved", "closed"):
         running, more = changes.reopened(running, when)
         events += more
-    after = replace(before, facts=_after(before.facts.after_status(changed), events), clocks=running)
+    asked = before.asked if new == "closed" else Asked()
+    after = replace(before, facts=_after(before.facts.after_status(changed), events), clocks=running, asked=asked)
     if new == "resolved":
         after, more = deciding.after_resolution(after, at, book, when)
         events += more

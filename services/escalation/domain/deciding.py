@@ -71,6 +71,13 @@ def decide(
     return after, (decision, *tiers.risen(before.tiers, tiers_now, result, by, as_of))
 
 
+def graver(state: S, as_of: datetime, book: Book) -> bool:
+    """Whether the policy would put it higher, or on further desks, were it open."""
+    facts = replace(state.facts, status="open").as_of(as_of)
+    then = tiers.decided(state.tiers, book.own.decide(facts))
+    return (then.tier, then.desks) != (state.tiers.tier, state.tiers.desks)
+
+
 def _started(
     before: S, those: Said, as_of: datetime, extended: Collection[str] = ()
 ) -> tuple[clocks.Clocks, tuple[Running, ...]]:

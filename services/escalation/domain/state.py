@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.escalation.domain.case import Case
+from services.escalation.domain.check_ins import Asked
 from services.escalation.domain.clocks import Clocks
 from services.escalation.domain.conduct import Conduct
 from services.escalation.domain.handoffs import HandOffs
@@ -26,6 +27,7 @@ class EscalationState:
     hand_offs: HandOffs = field(default_factory=HandOffs)
     remedies: Remedies = field(default_factory=Remedies)
     conduct: Conduct = field(default_factory=Conduct)
+    asked: Asked = field(default_factory=Asked)
 
 
 Events = tuple[EventData, ...]

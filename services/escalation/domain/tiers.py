@@ -15,7 +15,7 @@ from shared.frozen import dataclass, field, replace
 from shared.policy.evaluate import PolicyResult
 
 # What lifts a complaint by a tier when the policy does not say (`raise_on`).
-ALL_CAUSES = ("missed_clock", "broken_promise", "lapsed_hand_off")
+ALL_CAUSES = ("missed_clock", "broken_promise", "lapsed_hand_off", "failed_remedy")
 
 
 @dataclass(frozen=True, slots=True)

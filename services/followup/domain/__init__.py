@@ -21,7 +21,7 @@ from services.followup.domain.promises import (
     PromiseCommand,
     WithdrawPromise,
 )
-from services.followup.domain.state import FollowUpState, Planned
+from services.followup.domain.state import FollowUpState, Outbound, Planned
 from services.followup.domain.updates import KINDS, UPDATE, NoteProgress
 from shared.contracts.complaints import ComplaintReceived, Contact, ContactAdded, ReplySent
 from shared.contracts.decision import Decision, Due, Refused, Settled
@@ -36,7 +36,7 @@ from shared.text import promises as promise_text
 __all__ = [
     "CHECK_IN", "READS", "UPDATE", "AllowContact", "AnswerCheckIn", "Bounced", "CheckFact", "Command", "ConfirmPromise",
     "FinishTask", "FollowUpState", "KeepPromise", "MakePromise", "NoteProgress", "Planned", "StopContact",
-    "WithdrawPromise", "on_command", "on_event", "on_settled", "on_timer",
+    "WithdrawPromise", "on_command", "on_event", "on_returned", "on_settled", "on_timer",
 ]  # fmt: skip
 
 S = FollowUpState
@@ -90,6 +90,11 @@ def on_settled(state: S | None, done: Settled, now: datetime) -> Decision[S]:
     return Decision(_NEW) if state is None else outgoing.settled(state, done, now)
 
 
+def on_returned(state: S, out: Outbound, why: str, now: datetime) -> Decision[S]:
+    """A mail that had left came back later: the next channel is tried."""
+    return outgoing.came_back(state, out, why, now)
+
+
 def on_command(
     state: S | None, command: Command, now: datetime, policy: Policy, nobody_works: NobodyWorks
 ) -> Decision[S] | Refused:
@@ -119,13 +124,11 @@ def _wrote(before: S, facts: ComplaintFacts, contact: Contact, at: datetime, pol
     """Whoever is planned to hear from us still does; a first contact, or a more serious one, makes a new plan."""
     first = before.facts.received_at is None
     after = replace(before, facts=facts, person=before.person.after(contact))
-    answer = None
-    if before.question is not None and before.question.answer is None and not first:
-        # A reply of a word or two is the answer; more than that is a contact, which escalation deals with.
-        answer = answers.read(contact.text)
-    if answer is not None:
+    # A reply of a word or two is the answer; more than that is a contact, which escalation deals with.
+    word = answers.read(contact.text) if before.question is not None and contact.answer is None and not first else None
+    if word is not None:
         via = {"email": "email", "sms": "sms", "chat": "chat", "messaging": "chat", "voice": "phone"}.get(contact.channel, "other")
-        said = AnswerCheckIn.model_validate({"answer": answer, "via": via, "by": "customer"})
+        said = AnswerCheckIn.model_validate({"answer": word, "via": via, "by": "customer"})
         decided = checkins.answer(after, said, at, policy)
         return Decision(after) if isinstance(decided, Refused) else decided
     if after.facts.contact_preference == "none":

@@ -15,10 +15,9 @@ from services.followup.domain.chain import chain
 from services.followup.domain.promises import Command, Text
 from services.followup.domain.state import FollowUpState, Later, Planned, Question
 from services.followup.domain.waking import next_waking
-from shared.contracts.complaints import PolicyCitation, Short
+from shared.contracts.complaints import Answer, PolicyCitation, Short
 from shared.contracts.decision import Decision, Refused, Timer
 from shared.contracts.followups import (
-    Answer,
     AnswerWay,
     CheckInAnswered,
     CheckInCancelled,
@@ -89,14 +88,16 @@ def due(state: S, planned: Planned, now: datetime, policy: Policy) -> Decision[S
 
 
 def check_fact(state: S, command: CheckFact, now: datetime, policy: Policy) -> Decision[S] | Refused:
-    """A fact was looked up. A question that waits for it is asked as soon as the customer is awake."""
+    """A fact was looked up. A question that waits for it is asked as soon as the customer is awake; that the remedy was not
+    carried out is for escalation, which opens the complaint again."""
     if state.facts.received_at is None:
         return Refused(404, "No such complaint", "Follow-up knows no complaint with this id.")
     if state.proved.get(command.fact) == command.proved:
         return Decision(state)
     event = FactChecked(
-        fact=command.fact, proved=command.proved, evidence=command.evidence, by=command.by, occurred_at=now
-    )
+        fact=command.fact, proved=command.proved, evidence=command.evidence, by=command.by, occurred_at=now,
+        disproves=None if command.proved else _remedy_of(state, command.fact, now, policy),
+    )  # fmt: skip
     after = replace(state, proved={**state.proved, command.fact: command.proved})
     planned = after.check_in
     if planned is None or not planned.waits or not planned.fact or not _all_proved(after, planned.fact):
@@ -240,6 +241,17 @@ def _thank(state: S, now: datetime, policy: Policy) -> Decision[S]:
         return Decision(state)
     values = {"review": wanted == "ask_for_review", "zone": reach.zone}
     return outgoing.send(state, outgoing.THANKS, question.number, "thanks", ways, values, now, now)
+
+
+def _remedy_of(state: S, fact: str, now: datetime, policy: Policy) -> str | None:
+    """The remedy of the last resolution that rests on `fact`, by the policy; None where none does."""
+    if state.facts.resolved_at is None:
+        return None
+    resolved = replace(state.facts, status="resolved")
+    for remedy in state.remedies:
+        if policy.decide(replace(resolved, remedy=remedy).as_of(now)).outcome.get("verify") == fact:
+            return remedy
+    return None
 
 
 def _all_proved(state: S, facts: str) -> bool:

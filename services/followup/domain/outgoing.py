@@ -5,6 +5,7 @@ A message leaves here as a template's name and values; handlers.py turns that in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,8 @@ MESSAGE_TYPE, TASK_TYPE, NOTICE_TYPE = "amends.message.send.v1", "amends.task.cr
 # Later than this after it was due is said to be late.
 LATE_S = 3600
 CHECK_IN, UPDATE, HAND_OFF, THANKS = "check_in", "update", "hand_off", "thanks"
+# What may stand in a header as it is.
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
 _TASKS = {
     CHECK_IN: "Ask the customer whether it is solved: yes, partly or no",
     UPDATE: "Tell the customer where their complaint stands",
@@ -53,8 +56,24 @@ def settled(state: S, done: Settled, now: datetime) -> Decision[S]:
     return failed(state, out, done.reason, now)
 
 
+def came_back(state: S, out: Outbound, reason: str, now: datetime) -> Decision[S]:
+    """`out` had left and bounced later: the next channel, if what it says still matters."""
+    question = state.question
+    match out.purpose:
+        case "check_in":
+            matters = question is not None and question.answer is None and question.number == out.number
+        case "update":
+            matters = state.facts.status in ("open", "waiting")
+        case _:
+            matters = False
+    if matters and not state.silent:
+        return failed(state, out, reason, now)
+    gone = tuple(each for each in state.outbound if each.name != out.name)
+    return Decision(replace(state, outbound=gone), (MessageFailed(message=out.name, channel=out.channel, reason=reason[:2000]),))
+
+
 def failed(state: S, out: Outbound, reason: str, now: datetime) -> Decision[S]:
-    """`out` did not arrive (refused, or bounced later): the next channel, or a task for a person."""
+    """`out` did not arrive: the next channel, or a task for a person."""
     name = out.name
     tried = _next_way(state, replace(out, sent=False), now)
     following = next((each for each in tried.state.outbound if (each.purpose, each.number) == (out.purpose, out.number)), None)
@@ -101,7 +120,7 @@ def _next_way(state: S, out: Outbound, now: datetime) -> Decision[S]:
         if not state.person.emails:
             return _next_way(after, out, now)
         thread = state.person.thread
-        headers = {"In-Reply-To": thread, "References": thread} if thread.startswith("<") and thread.endswith(">") else {}
+        headers = {"In-Reply-To": thread, "References": thread} if _MESSAGE_ID.fullmatch(thread) else {}
         message = Message(out.name, "email", state.person.emails[0], body | {"headers": headers})
         return Decision(after, messages=(message,))
     to = state.person.phones[0] if channel == "sms" and state.person.phones else ""

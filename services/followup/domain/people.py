@@ -68,7 +68,7 @@ def bounced(state: S, command: Bounced, now: datetime) -> Decision[S] | Refused:
     if out is None:
         known = ", ".join(each.name for each in state.outbound) or "none"
         return Refused(404, "No such message", f"There is no message '{command.message}' of late; there is {known}.")
-    return outgoing.failed(state, out, command.reason, now)
+    return outgoing.came_back(state, out, command.reason, now)
 
 
 def finish(state: S, command: FinishTask) -> Decision[S] | Refused:

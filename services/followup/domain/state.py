@@ -9,8 +9,8 @@ from pydantic import AwareDatetime
 
 from services.followup.domain.plan import WEEK, Reach
 from shared.calendar.durations import zone_info
-from shared.contracts.complaints import Contact
-from shared.contracts.followups import Answer, PromiseKind
+from shared.contracts.complaints import Answer, Contact
+from shared.contracts.followups import PromiseKind
 from shared.frozen import dataclass, field, replace
 from shared.policy.complaint import ComplaintFacts
 

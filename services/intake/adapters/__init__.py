@@ -5,6 +5,7 @@ from services.intake.adapters.canonical import Canonical
 from services.intake.adapters.cfpb import Cfpb
 from services.intake.adapters.chatwoot import Chatwoot
 from services.intake.adapters.cloudevents import CloudEvents
+from services.intake.adapters.comments import Comments
 from services.intake.adapters.email import Email
 from services.intake.adapters.fetched import Fetched
 from services.intake.adapters.freshdesk import Freshdesk
@@ -46,4 +47,4 @@ ADAPTERS: dict[str, Adapter] = {
 }
 
 # Of deliveries that intake makes itself: no source has it.
-INTERNAL: dict[str, Adapter] = {adapter.name: adapter for adapter in (Fetched(),)}
+INTERNAL: dict[str, Adapter] = {adapter.name: adapter for adapter in (Fetched(), Comments())}

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
-from services.intake.adapters import machine_mail, mime
+from services.intake.adapters import bounces, machine_mail, mime
 from services.intake.adapters.canonical import MAX_SUBJECT, MAX_TEXT, SEVERITY_OF
 from services.intake.adapters.collected import bounded
 from services.intake.adapters.mime import Address, Headers, Part
@@ -136,7 +136,7 @@ def _read(delivery: Delivery, mail: Part) -> Item:
     source = Source(system="email", instance=delivery.source, record_id=identity.record_id, event_id=identity.event_id)
     reason = machine_mail.why_no_person(mail, own.lists(headers))
     if reason is not None:
-        return SetAside(identity, source, reason)
+        return SetAside(identity, source, reason, bounces.bounced(mail) if reason.startswith("bounce") else None)
     senders = [a for a in headers.addresses("from") if a.email]
     answers = [a for a in headers.addresses("reply-to") if a.email]
     by_us = bool(senders) and (own.known(senders[0].email) or own.copied(senders[0].email, headers))
