@@ -35,7 +35,8 @@ parts:
   adapters   reading what each system sends: CPU per complaint, without Kafka and PostgreSQL
   hooks      signed webhooks against one process of intake: how many a second, and the latency at half of that
   parts      steps inside a process, without Kafka and PostgreSQL
-  policy     decisions beside the same rules as plain Python functions, and a backtest
+  policy     decisions beside the same rules as plain Python functions, and a backtest of 300,000 recorded decisions
+             (--complaints 1000000: a million)
   reload     time of a decision while a new version of the policy, with 50 rules more, comes into force every 2 s;
              and how long a rollback takes until three processes have confirmed it
   ledger     saving into the ledger beside plain COPY, the tree, verifying, proving, bytes on disk
@@ -107,7 +108,7 @@ async def measure(given: argparse.Namespace, folder: Path, results: dict[str, An
         results["parts"] = parts()
     if "policy" in wanted:
         tell("policy: decisions by 5, 50 and 500 rules, and a backtest")
-        results["policy"] = policies(decisions=50_000 if given.quick else 300_000)
+        results["policy"] = policies(decisions=given.complaints or (50_000 if given.quick else 300_000))
     if "adapters" in wanted:
         tell("adapters: reading what each system sends")
         results["adapters"] = webhooks.adapters()
