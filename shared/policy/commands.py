@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
+from shared.cli import WrongUse
+from shared.cli.client import AsJson, print_json
 from shared.policy import schemas, yaml_source
 from shared.policy.analysis.check import check
 from shared.policy.analysis.proofs import proofs
@@ -33,9 +34,9 @@ app = typer.Typer(
 )
 
 MAX_BYTES = 4 * yaml_source.MAX_CHARACTERS
+_TOO_LONG = f"longer than {MAX_BYTES // 1024:,} KiB"
 PACKS = sorted((Path(__file__).parent / "packs").glob("*.yaml"))
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A policy document (YAML).", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
 
 
 @app.command(
@@ -134,13 +135,9 @@ def evaluate(
     """Decide one complaint by a document, as a service would, and show which inputs decided."""
     policy = load_document(file, {"valid": False}, as_json)
     try:
-        given, warnings = read_facts(policy.schema, json.loads(_text(facts)))
+        given, warnings = read_facts(policy.schema, _facts(facts))
     except FactsRefused as refused:
-        _wrong_use(f"{facts}: {refused}")
-    except json.JSONDecodeError as error:
-        _wrong_use(f"{facts}:{error.lineno}:{error.colno}: not JSON: {error.msg}")
-    except RecursionError:
-        _wrong_use(f"{facts}: nested too deeply")
+        raise WrongUse(f"{facts}: {refused}") from None
     result = policy.decide(given)
     for message in (*warnings, *(f"degraded, the default was taken: {fault}" for fault in result.faults)):
         typer.echo(f"{facts}: {message}", err=True)
@@ -170,7 +167,7 @@ def schema(
         print_json(document_schema())
         return
     if service not in schemas.services():
-        _wrong_use(f"there is no fact schema of '{service}'; choose one of {', '.join(schemas.services())}")
+        raise WrongUse(f"there is no fact schema of '{service}'; choose one of {', '.join(schemas.services())}")
     table = schemas.schema(service, schemas.versions(service)[-1])
     if as_json:
         print_json(table.as_json())
@@ -236,7 +233,7 @@ def load_document(file: Path, shape: dict[str, Any], as_json: bool) -> Policy:
     try:
         text = document_text(file)
         if kind_of(text) == READING_RULES:
-            _wrong_use(f"{file}: reading rules decide nothing; measure them: amends intake eval LABELLED.csv --rules {file}")
+            raise WrongUse(f"{file}: reading rules decide nothing; measure them: amends intake eval LABELLED.csv --rules {file}")
         return load_policy(text, origin=str(file))
     except PolicyRefused as refused:
         _refuse(refused, shape, as_json, file)
@@ -271,36 +268,41 @@ def _show(problems: tuple[Problem, ...], text: str, file: Path, severity: str) -
 
 
 def document_text(file: Path) -> str:
-    """The text of a document. Raises PolicyRefused where it is no text, or longer than any policy."""
+    """The text of a document. Raises PolicyRefused where it is no text, or longer than any policy; WrongUse without a file."""
+    content = _content(file)
+    if len(content) > MAX_BYTES:
+        raise PolicyRefused([Problem(1, 1, None, f"the file is {_TOO_LONG}")], origin=str(file))
     try:
-        if file.is_file() and file.stat().st_size > MAX_BYTES:
-            longest = Problem(1, 1, None, f"the file is longer than {MAX_BYTES // 1024:,} KiB")
-            raise PolicyRefused([longest], origin=str(file))
-        return file.read_bytes().decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
+        line = content[: error.start].count(b"\n") + 1
         raise PolicyRefused([Problem(line, 1, None, "not UTF-8 text; save it as UTF-8")], origin=str(file)) from None
-    except OSError as error:
-        _wrong_use(f"{file}: cannot be read: {error.strerror}")
 
 
-def _text(file: Path) -> str:
+def _facts(file: Path) -> Any:
+    """The JSON value of a file. Raises WrongUse."""
+    content = _content(file)
+    if len(content) > MAX_BYTES:
+        raise WrongUse(f"{file}: {_TOO_LONG}")
     try:
-        return file.read_bytes().decode("utf-8-sig")
+        return json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        _wrong_use(f"{file}: not UTF-8 text (byte {error.start}); save it as UTF-8")
+        raise WrongUse(f"{file}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise WrongUse(f"{file}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
+    except RecursionError:
+        raise WrongUse(f"{file}: nested too deeply") from None
+    except ValueError:  # Python refuses to read it
+        raise WrongUse(f"{file}: a number has thousands of digits") from None
+
+
+def _content(file: Path) -> bytes:
+    """The bytes of a file, of a very long one only the beginning. Raises WrongUse."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(MAX_BYTES + 1)
     except OSError as error:
-        _wrong_use(f"{file}: cannot be read: {error.strerror}")
-
-
-def _wrong_use(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(2)
-
-
-def print_json(value: dict[str, Any]) -> None:
-    json.dump(value, sys.stdout, ensure_ascii=False, indent=2)
-    typer.echo("")
+        raise WrongUse(f"{file}: cannot be read: {error.strerror}") from None
 
 
 def _print_table(title: str, rows: dict[str, str]) -> None:

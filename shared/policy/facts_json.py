@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.policy.facts import Fact, FactSchema
@@ -103,4 +103,7 @@ def _instant(path: str, value: Any) -> datetime:
         raise FactsRefused(f"{path} must be a time such as 2026-03-02T09:00:00Z") from None
     if instant.tzinfo is None:
         raise FactsRefused(f"{path} has no zone: add Z or an offset, as in 2026-03-02T09:00:00Z")
-    return instant
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise FactsRefused(f"{path} is before the year 1 or after 9999") from None

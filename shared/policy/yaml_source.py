@@ -160,6 +160,8 @@ def _scalar(event: ScalarEvent) -> str | int | float | bool | None:
     """Quoted and block scalars are text. Unquoted: whole numbers, decimals, true, false, null, else text."""
     text: str = event.value
     if event.style is not None:
+        if not text.isascii() and any("\ud800" <= each <= "\udfff" for each in text):
+            raise _refuse(event, "half of a character (\\ud800 to \\udfff) is no text: write the whole character")
         return text
     if text in ("true", "false"):
         return text == "true"
@@ -171,7 +173,7 @@ def _scalar(event: ScalarEvent) -> str | int | float | bool | None:
         return float(text)
     if _DOUBTFUL.fullmatch(text):
         raise _refuse(
-            event, f"YAML readers disagree about {text}: write true or false, a plain number, or quote it as text"
+            event, f"YAML readers disagree about {text[:40]}: write true or false, a plain number, or quote it as text"
         )
     return text
 

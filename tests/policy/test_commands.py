@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from shared.policy.commands import app
+from deploy import cli
 from tests.policy.documents import text
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -24,13 +25,23 @@ FACTS = {
 }  # fmt: skip
 
 
+class Result(NamedTuple):
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    """`amends policy ...` as a user calls it."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = cli.run(["policy", *map(str, arguments)])
+    return Result(code, out.getvalue(), err.getvalue())
 
 
 def as_json(*arguments: object, exit_code: int = 0) -> dict[str, Any]:
     result = run(*arguments, "--json")
-    assert result.exit_code == exit_code, result.output
+    assert result.exit_code == exit_code, result
     found: dict[str, Any] = json.loads(result.stdout)
     return found
 
@@ -110,7 +121,7 @@ def test_facts_that_are_no_facts_are_wrong_use(tmp_path: Path, content: bytes) -
     result = run("eval", EXAMPLES / "escalation.yaml", path)
     assert result.exit_code == 2
     assert str(path) in result.stderr
-    assert "Traceback" not in result.output
+    assert "a fault of Amends" not in result.stderr
 
 
 def test_a_file_that_is_not_there_is_wrong_use(tmp_path: Path) -> None:
@@ -167,3 +178,45 @@ def test_a_document_that_is_no_text_is_an_invalid_document(tmp_path: Path, conte
     for command in (["validate", path], ["test", path]):
         found = as_json(*command, exit_code=1)
         assert [each["line"] for each in found["errors"]] == [line]
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "said"),
+    [
+        ("received_at", "0001-01-01T00:00:00+14:00", "received_at is before the year 1"),
+        ("received_at", "9999-12-31T23:59:59-14:00", "or after 9999"),
+        ("severity", float("nan"), "severity must be a whole number from 1 to 5"),
+        ("tags", ["\ud800"], ""),
+        ("customer", {"vulnerable": False, "history": [{"opened_at": "0001-01-01T00:00:00+14:00"}]}, "before the year 1"),
+    ],
+)
+def test_facts_at_the_edges_are_decided_and_said(tmp_path: Path, fact: str, value: Any, said: str) -> None:
+    path = tmp_path / "facts.json"
+    path.write_text(json.dumps(FACTS | {"complaint": FACTS["complaint"] | {fact: value}}), encoding="utf-8")  # type: ignore[operator]
+    result = run("eval", EXAMPLES / "escalation.yaml", path, "--json")
+    assert result.exit_code == 0, result
+    assert json.loads(result.stdout)["degraded"] is bool(said)
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"as_of": 1' + b"0" * 5000 + b"}", "a number has thousands of digits"),
+        (b'{"as_of": "' + b" " * 2_000_000 + b'"}', "longer than 1,024 KiB"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"\xff\xfe", "not UTF-8 text"),
+    ],
+)
+def test_a_file_that_holds_no_facts_is_wrong_use(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "facts.json"
+    path.write_bytes(content)
+    result = run("eval", EXAMPLES / "escalation.yaml", path, "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_half_a_character_is_refused_at_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "half.yaml"
+    path.write_text(text('- {id: R1, when: complaint.severity > 3, then: {tier: 2}, guidance: "\\ud800"}'), encoding="utf-8")
+    assert "half of a character" in as_json("validate", path, exit_code=1)["errors"][0]["message"]

@@ -34,7 +34,7 @@ LISTS = "variables: {a: 'complaint.customer.history.map(h, complaint.tags)', z: 
         ('variables.c == "biling"', "variables: {c: complaint.category}", "did you mean 'billing'?"),
         ('"biling" in complaint.customer.history.map(h, h.category)', "", "did you mean 'billing'?"),
         ('complaint.customer.history.map(h, h.category).exists(c, c == "biling")', "", "did you mean 'billing'?"),
-        ("complaint.severity > 99999999999999999999", "", "int literal"),
+        ("complaint.severity > 99999999999999999999", "", "whole numbers have 64 bits"),
     ],
 )  # fmt: skip
 def test_what_would_cost_too_much_or_never_hold_is_refused(condition: str, rest: str, message: str) -> None:

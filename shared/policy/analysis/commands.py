@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from shared.cli import WrongUse
+from shared.cli.client import AsJson, print_json
 from shared.policy.analysis.difference import difference
-from shared.policy.commands import AsJson, load_document, print_json
+from shared.policy.commands import load_document
 
 app = typer.Typer()
 Old = Annotated[Path, typer.Argument(metavar="OLD", help="The document as it was.", show_default=False)]

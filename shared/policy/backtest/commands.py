@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from shared.cli import WrongUse
-from shared.cli.client import Client, Key, Url
+from shared.cli.client import AsJson, Client, Key, Url, print_json
 from shared.cli.progress import Counter
 from shared.policy.backtest import run
 from shared.policy.backtest.parquet import export
 from shared.policy.backtest.report import Report
 from shared.policy.backtest.source import from_records
-from shared.policy.commands import AsJson, File, load_document, print_json
+from shared.policy.commands import File, load_document
 from shared.policy.evaluate import Policy
 
 app = typer.Typer()

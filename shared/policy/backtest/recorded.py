@@ -72,7 +72,7 @@ def reader(schema: FactSchema) -> Callable[[bytes], Recorded]:
             return Recorded(
                 str(given.get("complaint", "")), decided_at, hour, facts, outcome, given.get("open", True) is not False
             )
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             if isinstance(error, RecordRefused):
                 raise
             raise RecordRefused(f"a time or a fact is missing or has another form ({type(error).__name__})") from None

@@ -27,6 +27,7 @@ _PROTO_KINDS = {"bool": _F.TYPE_BOOL, "int": _F.TYPE_INT64, "double": _F.TYPE_DO
 _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _UNDECLARED = re.compile(r"undeclared reference to '(.*)' \(in container ''\)")
 _NO_FIELD = re.compile(r"undefined field '(.*)' not found in struct '(?:facts\.)?(.*)'")
+_PLAINER = {"invalid int literal": "the number is too large: whole numbers have 64 bits"}
 _NO_OVERLOAD = re.compile(r"found no matching overload for '(.*)' applied to '(.*)'")
 
 
@@ -187,4 +188,4 @@ def _in_our_words(message: str, where: Scope) -> str:
             "'<EOF>'", "the end"
         )
         return f"not a valid condition: {detail}"
-    return message
+    return _PLAINER.get(message, message)

@@ -92,7 +92,10 @@ def taker(path: str, fact: Fact) -> Callable[[Any], Any]:
     def instant(value: Any) -> datetime:
         # Python subtracts two times of one zone by their wall clocks, so all are brought to UTC first.
         if isinstance(value, datetime) and value.tzinfo is not None:
-            return value if value.tzinfo is UTC else value.astimezone(UTC)
+            try:
+                return value if value.tzinfo is UTC else value.astimezone(UTC)
+            except OverflowError:
+                raise Fault(f"{path} is before the year 1 or after 9999") from None
         raise refuse(value, _EXPECTED["timestamp"])
 
     if fact.many:
