@@ -6,29 +6,25 @@ What people wrote stays text: HTML in it is escaped, and what steers a terminal 
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-import fpdf
 import orjson
 from jinja2 import Environment
 
+from services.records import bundle_pdf
 from services.records.story import tell
 from shared.contracts.complaints import ComplaintReceived
 from shared.contracts.privacy import CaseRead
 
 HTML, PDF, RECEIPT, README = NAMES = ("case.html", "case.pdf", "receipt.txt", "README.txt")
 # Another number when a page comes out differently: a bundle of another version is not called changed for that.
-VERSION = 1
-MADE_BY = f"amends bundle {VERSION}, fpdf2 {fpdf.FPDF_VERSION}"
+VERSION = 2
+MADE_BY = f"amends bundle {VERSION}, {bundle_pdf.MADE_BY}"
 # The C0 and C1 controls but tab and newline, and what turns the direction of all that follows.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-_LATIN = str.maketrans(
-    {"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-", "…": "...", "€": "EUR", "\t": "    "}
-)
 _TEMPLATE = Environment(autoescape=True).from_string(
     (files("services.records") / "templates" / "case.html").read_text(encoding="utf-8")
 )
@@ -109,7 +105,7 @@ def pages(case: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     first = next((event for event in case["events"] if event["type"] == ComplaintReceived.TYPE), case["events"][0])
     summary = _summary(case, first)
     yield HTML, _TEMPLATE.render(case=case, summary=summary, readers=readers, lines=lines).encode()
-    yield PDF, _pdf(case, summary, lines)
+    yield PDF, bundle_pdf.pdf(case, summary, lines, MADE_BY)
     known = {name: case[name] for name in ("complaint_id", "log", "size", "root")}
     index = first["index"]
     receipt = _RECEIPT.format(received=_at(first), index=index, proof=proof_name(index), **known)
@@ -151,42 +147,3 @@ def _at(event: dict[str, Any]) -> str:
 def clean(text: str) -> str:
     """`text` without what steers the page instead of standing on it."""
     return _CONTROLS.sub("\ufffd", text.replace("\r\n", "\n"))
-
-
-class _Pdf(fpdf.FPDF):
-    def footer(self) -> None:
-        self.set_y(-12)
-        self.set_font("Courier", size=8)
-        self.cell(0, 6, f"{self.title}, page {self.page_no()}")
-
-
-def _pdf(case: dict[str, Any], summary: list[tuple[str, str]], lines: list[Line]) -> bytes:
-    """The case on paper: in the PDF's own fonts, which are of Latin letters; a `?` stands for what they have not."""
-    page = _Pdf()
-    page.set_compression(False)  # the same bytes with every zlib
-    page.set_title(f"Case file {case['complaint_id']}")
-    page.set_creation_date(datetime.fromisoformat(case["events"][-1]["recorded_at"]))
-    page.set_producer(MADE_BY)
-    page.set_auto_page_break(True, margin=16)
-    page.add_page()
-    _write(page, f"Case file of complaint {case['complaint_id']}", 14, "B")
-    for name, value in summary:
-        _write(page, f"{name}: {value}", 10)
-    _write(page, "README.txt tells how to check this file. Letters that its fonts lack show as ?: case.html has them.", 9)
-    for line in lines:
-        page.ln(2)
-        _write(page, f"{line.at} {line.what}: {line.text}", 9, "B")
-        if line.words:
-            _write(page, line.words, 9)
-        _write(page, line.place, 7)
-    return bytes(page.output())
-
-
-def _write(page: _Pdf, text: str, size: int, style: str = "") -> None:
-    """Wrapped here, every letter of the font being 0.6 em wide: fpdf2's own wrapping takes a minute for 10,000 contacts."""
-    page.set_font("Courier", style, size)
-    width = int(page.epw * page.k / (0.6 * size))
-    shown = text.translate(_LATIN).encode("latin-1", "replace").decode("latin-1")
-    for paragraph in shown.split("\n"):
-        for line in textwrap.wrap(paragraph, width) or [""]:
-            page.cell(0, size * 0.45, line, new_x="LMARGIN", new_y="NEXT")

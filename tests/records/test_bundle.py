@@ -97,6 +97,7 @@ async def test_a_case_is_written_read_and_checked_offline(ledger: Ledger, name: 
     paper = "".join(page.extract_text() for page in PdfReader(io.BytesIO(files.read("case.pdf"))).pages)
     assert "Nobody answers." in paper
     assert "read: by anna" in paper
+    assert "żółć too" in paper
     receipt = files.read("receipt.txt").decode()
     assert all(part in receipt for part in (str(CASE[0].subject), "2026-03-02 09:30:00 UTC", f"300 of the ledger {ORIGIN}", told["root"]))
 
@@ -229,6 +230,24 @@ async def test_what_people_wrote_stays_text(ledger: Ledger) -> None:
     for name in ("case.html", "receipt.txt", "README.txt"):
         assert not steering & set((source / name).read_text()), name
     PdfReader(source / "case.pdf")
+
+
+async def test_the_pdf_shows_latin_greek_and_cyrillic_letters_and_says_what_it_lacks(ledger: Ledger) -> None:
+    shown = ("Zażółć gęślą jaźń, Łódź", "Příliš žluťoučký kůň", "Ğüşıöç İstanbul", "Tiếng Việt rất khó", "Ξεσκεπάζω την ψυχοφθόρα",
+             "Щербаков съел їжак, ґанок", "Ђаци и Љубав", "naïve – “quoted” €5 …")  # fmt: skip
+    lost = ("包裹从未送到, 没有人回答", "لم يصل الطرد", "החבילה לא הגיעה", "ไม่มีใครตอบ", "😡")
+    texts = [*shown, *(f"before {text} after" for text in lost)]
+    source = await exported(ledger, await record(ledger, *(contact(text, n, ContactAdded.TYPE) for n, text in enumerate(texts, 1))))
+    assert found(source) == ("", None), "made again, it is the same"
+    paper = "".join(page.extract_text() for page in PdfReader(source / "case.pdf").pages)
+    page = (source / "case.html").read_text()
+    for text in shown:
+        assert text in paper
+    for text in texts:
+        assert text in page, "case.html has all"
+    assert paper.count("before \ufffd") == len(lost)
+    assert paper.count("case.html shows the whole text") == len(lost)
+    assert "[11 letters are not shown" in paper
 
 
 async def test_a_case_of_many_contacts(ledger: Ledger) -> None:
