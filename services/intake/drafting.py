@@ -87,10 +87,23 @@ class Draft:
 
 def draft(name: str, body: bytes) -> str:
     """A mapping file for a payload (CSV, JSON, NDJSON). Raises Unreadable when it is none of them."""
-    kind: Kind = "json" if body.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] in (b"{", b"[") else "csv"
-    made = _of_json(body) if kind == "json" else _of_csv(body)
+    text = body.lstrip(b"\xef\xbb\xbf \r\n\t")
+    if text[:1] == b"<":
+        raise Unreadable(422, "No payload", "it is XML or HTML: mappings read JSON and CSV")
+    made = _of_json(body) if text[:1] in (b"{", b"[") or _is_json(text) else _of_csv(body)
+    if not made.values:
+        raise Unreadable(422, "No payload", "it holds no object with fields: give one payload as the system sends it")
     _match(made)
     return _written(made, name)
+
+
+def _is_json(text: bytes) -> bool:
+    """Whether it is one JSON value, such as null or a number: that is no table either."""
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _of_csv(body: bytes) -> Draft:
@@ -117,7 +130,9 @@ def _of_json(body: bytes) -> Draft:
             raise
     if isinstance(value, list):
         return Draft("json", _paths_of(fields.objects(value)))
-    whole = Draft("json", _paths_of([value]))
+    whole = Draft("json", _paths_of(fields.objects(value)))
+    if not isinstance(value, dict):
+        return whole
     _match(whole)
     best = whole
     for path, items in _lists(value, ""):

@@ -212,3 +212,9 @@ def test_the_examples_of_the_documentation_are_valid() -> None:
     assert {target.rpartition(".")[2].rstrip("s") for target in TARGETS} <= {
         word.rstrip("s") for word in re.findall(r"[a-z_]+", page.replace("email(s)", "emails").replace("phone(s)", "phones"))
     }, "every field is on the page"
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b"null", b'"x"', b"1", b"[1, 2]", b"<a/>", b"", b"\xff\xfe"])
+def test_what_holds_no_payload_drafts_nothing(body: bytes) -> None:
+    with pytest.raises(Unreadable):
+        draft("x", body)

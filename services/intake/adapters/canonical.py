@@ -177,7 +177,7 @@ def loosened(value: dict[str, Any]) -> dict[str, Any]:
                 custom[f"{name}_raw"] = str(given)[:255]
             else:
                 item[name] = found.time.isoformat()
-                if name == "occurred_at":
+                if name == "occurred_at" and "occurred_at_quality" in known:
                     item.setdefault("occurred_at_quality", found.quality)
             continue
         if name == "tags":

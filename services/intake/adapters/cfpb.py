@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 from services.intake.adapters import fields
 from services.intake.adapters.mapped import json_items
@@ -24,9 +25,16 @@ class Cfpb:
 
     def read(self, delivery: Delivery) -> Sequence[Item]:
         if delivery.body.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] in (b"{", b"["):
-            items = [fields.part(each, "_source") or each for each in json_items(delivery)]
+            hits = [hit for each in json_items(delivery) for hit in _hits(each)]
+            items = [fields.part(each, "_source") or each for each in hits]
             return [_published(read_item(delivery, _json_mapping(), number, item)) for number, item in enumerate(items)]
         return [_published(item) for item in read_table(delivery, mapping(), open_table(delivery.body))]
+
+
+def _hits(answer: Any) -> list[Any]:
+    """The complaints of one answer of the search API; anything else is a complaint itself."""
+    found = fields.at(answer, "hits", "hits")
+    return found if isinstance(found, list) else [answer]
 
 
 @lru_cache(maxsize=1)

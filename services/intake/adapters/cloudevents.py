@@ -32,8 +32,8 @@ class CloudEvents:
                 )
         elif delivery.content_type == STRUCTURED:
             events = [_loads(delivery.body)]
-        elif "ce-specversion" in delivery.headers:
-            attributes = {name[3:]: value for name, value in delivery.headers.items() if name.startswith("ce-")}
+        elif "ce-specversion" in delivery.headers or "ce_specversion" in delivery.headers:  # of HTTP, of Kafka
+            attributes = {name[3:]: value for name, value in delivery.headers.items() if name.startswith(("ce-", "ce_"))}
             data = _loads(delivery.body) if "json" in delivery.content_type else delivery.body.decode("utf-8", "replace")
             events = [{**attributes, "data": data}]
         else:

@@ -94,7 +94,7 @@ def _placeholders(out: Collected, given: dict[str, Any]) -> None:
         channel_raw=raw_channel,
         customer=customer(
             ref=given.get("ticket_requester_unique_external_id") or given.get("ticket_requester_id"),
-            name=given.get("ticket_requester_name"),
+            name=first(given, "ticket_requester_name", "ticket_contact_name"),
             emails=(given.get("ticket_requester_email"), given.get("ticket_contact_email")),
             phones=(
                 given.get("ticket_requester_phone"),

@@ -34,16 +34,12 @@ class Zendesk:
     def read(self, delivery: Delivery) -> Sequence[Item]:
         body = json_of(delivery.body)
         out = Collected(delivery, "zendesk")
-        if (
-            isinstance(body, dict)
-            and isinstance(body.get("type"), str)
-            and body["type"].startswith(("zen:", "messaging_", "ticket."))
-        ):
-            _event(out, body)
-            return out.items
-        tickets = objects(first(body, "ticket", "tickets") if isinstance(body, dict) else body) or objects(body)
-        for ticket in tickets:
-            _ticket(out, ticket, body if isinstance(body, dict) else {})
+        for each in objects(body):
+            if isinstance(each.get("type"), str) and each["type"].startswith(("zen:", "messaging_", "ticket.")):
+                _event(out, each)
+                continue
+            for ticket in objects(first(each, "ticket", "tickets")) or [each]:
+                _ticket(out, ticket, each)
         if not out.items:
             raise Unreadable(
                 422, "No Zendesk event", "neither an event of Zendesk nor a ticket: `type` and `ticket` are missing"
@@ -57,7 +53,7 @@ def _event(out: Collected, body: dict[str, Any]) -> None:
     event = part(body, "event")
     subject = short(body.get("subject")) or ""
     number = subject.rpartition(":")[2] if "ticket:" in subject else ident(detail.get("id"))
-    event_id = ident(body.get("id")) or f"sha256:{out.digest()}"
+    event_id = ident(body.get("id")) or f"sha256:{out.digest()}" + (f"#{len(out.items)}" if out.items else "")
     if not kind.startswith(("ticket.", "messaging_ticket.")):
         about = Said(record_id=subject or event_id, event_id=event_id, event_type=body["type"], at=(body.get("time"),))
         out.set_aside(about, f"{kind} is about no ticket")
