@@ -155,7 +155,8 @@ def test_its_json() -> None:
     source = {"complaint_id": 3199633, "date_received": "2019-04-02", "complaint_what_happened": "x", "product": "y"}
     (contact,) = contacts("cfpb", json({"_id": "1", "_source": source}))
     assert (contact.source.record_id, contact.text, contact.product) == ("3199633", "x", "y")
-    found = contacts("cfpb", json({"took": 3, "hits": {"total": 2, "hits": [{"_source": source}, {"_source": source | {"complaint_id": 7}}]}}))
+    hits = [{"_source": source}, {"_source": source | {"complaint_id": 7}}]
+    found = contacts("cfpb", json({"took": 3, "hits": {"total": 2, "hits": hits}}))
     assert [each.source.record_id for each in found] == ["3199633", "7"], "an answer of its search"
 
 

@@ -198,7 +198,11 @@ objects = st.dictionaries(names, values | st.dictionaries(names, values, max_siz
 @given(st.lists(objects, min_size=1, max_size=4))
 def test_a_draft_of_anything_can_be_loaded_or_maps_nothing(rows: list[dict[str, Any]]) -> None:
     body = json(rows)
-    mapping = draft("x.json", body)
+    try:
+        mapping = draft("x.json", body)
+    except Unreadable:  # nothing but empty objects
+        assert not any(value not in (None, {}) for row in rows for value in row.values() if not isinstance(value, dict))
+        return
     if "record_id:" in mapping or "  text:" in mapping or "subject:" in mapping:
         load(mapping, "json")
         read("mapped", body, mapping)
