@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -38,7 +39,7 @@ where id = (
 )
 returning id, after, seen, changed
 """
-NEXT = "select complaint_id, state from complaint_state where complaint_id > $1 order by complaint_id limit $2"
+NEXT = "select complaint_id, revision, state from complaint_state where complaint_id > $1 order by complaint_id limit $2"
 ADVANCE = """
 update clock_recompute
 set after = $2, seen = $3, changed = $4, claimed_until = app_now() + interval '30 seconds',
@@ -50,6 +51,19 @@ LATEST = "select id, policies, asked_by, asked_at, seen, changed, done_at from c
 
 class Books(Protocol):
     def __call__(self, now: datetime, complaint: UUID | None = None) -> Book: ...
+
+
+@dataclass(slots=True)
+class _Looked:
+    """A batch of `seen` complaints, up to the one with the id `after`: those that change (`found`), from which revision and
+    state (`known`). `last`: there are no more."""
+
+    after: UUID
+    seen: int
+    last: bool
+    now: datetime
+    known: dict[UUID, tuple[int, EscalationState]] = field(default_factory=dict)
+    found: dict[UUID, Decision[EscalationState]] = field(default_factory=dict)
 
 
 class Recompute:
@@ -99,37 +113,48 @@ class Recompute:
             claimed = await conn.fetchrow(CLAIM)
         if claimed is None:
             return False
-        after, seen, changed, done = claimed["after"], claimed["seen"], claimed["changed"], False
-        while not done:
+        seen, changed = claimed["seen"], claimed["changed"]
+        looked = await self._look(claimed["after"])
+        while True:
+            async with asyncio.TaskGroup() as group:  # PostgreSQL writes one batch while the next one is decided
+                group.create_task(self._save(looked))
+                coming = None if looked.last else group.create_task(self._look(looked.after))
+            seen, changed = seen + looked.seen, changed + len(looked.found)
             async with connection(self._pool) as conn:
-                rows = await conn.fetch(NEXT, after, BATCH)
-                now = await conn.fetchval("select app_now()")
-            changed += await self._batch(rows, now)
-            seen, done = seen + len(rows), len(rows) < BATCH
-            after = rows[-1]["complaint_id"] if rows else after
-            async with connection(self._pool) as conn:
-                await conn.execute(ADVANCE, claimed["id"], after, seen, changed, done)
+                await conn.execute(ADVANCE, claimed["id"], looked.after, seen, changed, looked.last)
             self._progress.beat("recompute")
+            if coming is None:
+                break
+            looked = coming.result()
         log.info("clocks recomputed", complaints=seen, changed=changed)
         return True
 
-    async def _batch(self, rows: Iterable[Any], now: datetime) -> int:
-        """Looks at each without a lock. What changes is saved; where the state is another by then, it is decided again."""
-        found: dict[UUID, tuple[EscalationState, Decision[EscalationState]]] = {}
+    async def _look(self, after: UUID) -> _Looked:
+        """Decides about the next batch, without a lock."""
+        async with connection(self._pool) as conn:
+            rows = await conn.fetch(NEXT, after, BATCH)
+            now = await conn.fetchval("select app_now()")
+        looked = _Looked(rows[-1]["complaint_id"] if rows else after, len(rows), len(rows) < BATCH, now)
         for number, row in enumerate(rows):
+            subject = row["complaint_id"]
             state = None if row["state"] is None else self._read(row["state"])
-            if state is not None and (decision := recomputed(state, now, self._book(now, row["complaint_id"]))).events:
-                found[row["complaint_id"]] = state, decision
+            if state is not None and (decision := recomputed(state, now, self._book(now, subject))).events:
+                looked.known[subject], looked.found[subject] = (row["revision"], state), decision
             if number % 50 == 49:
                 await asyncio.sleep(0)  # let the others go on
+        return looked
+
+    async def _save(self, looked: _Looked) -> None:
+        """Saves what changes; where the state is another by now, it is decided again."""
 
         def decide(state: EscalationState | None, item: Input, at: datetime) -> Decision[EscalationState]:
-            seen, decision = found[item.subject]
-            return decision if state == seen else recomputed(state or EscalationState(), at, self._book(now, item.subject))
+            if state is looked.known[item.subject][1]:
+                return looked.found[item.subject]
+            return recomputed(state or EscalationState(), at, self._book(looked.now, item.subject))
 
-        if found:
-            await self._saves.act(lambda conn: _inputs(conn, list(found), now), decide=decide)
-        return len(found)
+        if looked.found:
+            subjects = list(looked.found)
+            await self._saves.act(lambda conn: _inputs(conn, subjects, looked.now), decide=decide, known=looked.known)
 
 
 async def _inputs(conn: Connection, subjects: list[UUID], now: datetime) -> Inputs:

@@ -12,7 +12,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -96,6 +96,7 @@ on conflict (reference) do nothing
 Take = Callable[[Connection], Awaitable[Inputs]]
 # What a service writes besides, in the same transaction: ledger rows, outcomes of submissions, a command's answer.
 Also = Callable[[Connection, Work[Any]], Awaitable[None]]
+NOTHING_KNOWN: Mapping[UUID, tuple[int, Any]] = {}
 
 
 class Saves(Generic[S]):
@@ -119,10 +120,12 @@ class Saves(Generic[S]):
         self._kept = kept
 
     async def act(
-        self, take: Take, *, also: Also | None = None, decide: Decide[S] | None = None, within_s: float | None = None
-    ) -> Work[S]:
+        self, take: Take, *, also: Also | None = None, decide: Decide[S] | None = None, within_s: float | None = None,
+        known: Mapping[UUID, tuple[int, S]] = NOTHING_KNOWN,
+    ) -> Work[S]:  # fmt: skip
         """Take, load, decide, save; again after a conflict, and again with back-off while PostgreSQL is away.
 
+        `known`: states that the caller has read already, with their revisions; those are not read again.
         `within_s` bounds the trying (for a caller who waits); without it there is no end, for nothing may be skipped.
         Raises what cannot be helped by trying again (`classify` = defect).
         """
@@ -130,7 +133,7 @@ class Saves(Generic[S]):
         conflicts = failures = 0
         while True:
             try:
-                return await self._once(take, also, decide or self._decide)
+                return await self._once(take, also, decide or self._decide, known)
             except Exception as error:
                 kind = classify(error)
                 if kind == "defect" or (deadline is not None and time.monotonic() > deadline):
@@ -146,14 +149,16 @@ class Saves(Generic[S]):
                     log.warning("save failed, trying again", service=self._service, error=name, tries=failures)
             await asyncio.sleep(pause * random.random())  # noqa: S311 - jitter, not a secret
 
-    async def _once(self, take: Take, also: Also | None, decide: Decide[S]) -> Work[S]:
+    async def _once(
+        self, take: Take, also: Also | None, decide: Decide[S], known: Mapping[UUID, tuple[int, S]]
+    ) -> Work[S]:
         await failpoints.reach("save.before_load")
         started = time.perf_counter()
         outbox_id = None
         async with connection(self._pool) as conn:
             async with conn.transaction():
                 inputs = await take(conn)
-                loaded, held, now = await self._load(conn, inputs)
+                loaded, held, now = await self._load(conn, inputs, known)
                 work = Fold(self._service, self._id_key, decide, Work[S](now=now), held).run(loaded, inputs)
                 await failpoints.reach("save.before_write")
                 if not work.empty:
@@ -166,12 +171,14 @@ class Saves(Generic[S]):
             self._count(work, time.perf_counter() - started)
         return work
 
-    async def _load(self, conn: Connection, inputs: Inputs) -> tuple[dict[UUID, Row[S]], Held, datetime]:
+    async def _load(
+        self, conn: Connection, inputs: Inputs, known: Mapping[UUID, tuple[int, S]]
+    ) -> tuple[dict[UUID, Row[S]], Held, datetime]:
         subjects = list({item.subject for item in inputs})
         found = await conn.fetch(LOAD, subjects)
         now, waiting = found[0][0], found[0][1]
         rows = {
-            row[2]: Row(row[3], row[4], orjson.loads(row[5]), None if row[6] is None else self._read(row[6]), row[7])
+            row[2]: Row(row[3], row[4], orjson.loads(row[5]), self._state(row, known.get(row[2])), row[7])
             for row in found
             if row[2] is not None
         }
@@ -181,6 +188,11 @@ class Saves(Generic[S]):
                 event = revive(orjson.loads(row[3]), row[4])
                 held[(event.subject, event.service, event.sequence)] = event
         return rows, held, now
+
+    def _state(self, row: Any, known: tuple[int, S] | None) -> S | None:
+        if known is not None and known[0] == row[3]:
+            return known[1]
+        return None if row[6] is None else self._read(row[6])
 
     async def _write_all(self, conn: Connection, work: Work[S], also: Also | None) -> int | None:
         # Timers before rows: whoever fires a timer holds its lock first too, so the two wait and do not deadlock.

@@ -121,9 +121,8 @@ def _earlier(clocks: Clocks, clock: Running, target: Target, joined: Pauses) -> 
         return False
     closed = [(begin, end) for begin, end in joined if end != FOREVER] if clock.pausable else []
     new = _due(clocks, clock.started, target, closed)
-    old = min(
-        (due for each in clock.targets if (due := _due(clocks, clock.started, each, closed)) is not None), default=None
-    )
+    held = clock.pausable and len(closed) < len(joined)
+    old = _first_due(clocks, clock.started, clock.targets, closed)[0] if held else clock.due
     return new is not None and (old is None or new < old)
 
 
