@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx2
 import pytest
 
@@ -35,6 +36,7 @@ class Stack:
     client: httpx2.Client
     folder: Path
     other_key: str
+    dsn: str
 
     def send(self, name: str, text: str = "My parcel never came") -> str:
         body = {"event_id": f"e-{name}", "record_id": name, "text": text, "category": "delivery"}
@@ -84,8 +86,12 @@ def stack(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             ("intake", "intake"), ("intake-2", "intake"), ("escalation", "escalation"), ("escalation-2", "escalation"),
             ("records", "records"),
         ]  # fmt: skip
+        of_records = {"AMENDS_DATABASE_URL": asyncio.run(deployment.records_url())}
         services = {
-            name: ServiceProcess(service, environment=environment, folder=folder, name=name) for name, service in named
+            name: ServiceProcess(
+                service, environment=environment | (of_records if service == "records" else {}), folder=folder, name=name
+            )
+            for name, service in named
         }
         settings = {
             "AMENDS_DATA_DIR": str(folder / "none"),
@@ -104,7 +110,7 @@ def stack(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             for service in services.values():
                 service.await_ready()
             with httpx2.Client(headers={"Authorization": f"Bearer {key}"}, timeout=15) as client:
-                yield Stack(services, client, folder, other_key)
+                yield Stack(services, client, folder, other_key, dsn)
         finally:
             for name, value in before.items():
                 if value is None:
@@ -140,6 +146,26 @@ def document(folder: Path, version: int, text: str = PACKAGED) -> str:
     file = folder / f"v{version}.yaml"
     file.write_text(text.replace(f"\n  version: {POLICY.version}\n", f"\n  version: {version}\n"))
     return str(file)
+
+
+def test_every_service_follows_the_topics_and_keeps_what_they_hold(stack: Stack, run: Run) -> None:
+    due = {"intake": ("intake.retail", ["reading.retail/1"]), "escalation": (POLICY.id, []), "records": ("records.retail", [])}
+    _until(lambda: {r["service"]: (r["policy"], r["packs"]) for r in run("status")[1]["replicas"]} == due)
+    _until(lambda: all(r["activation"] > 0 for r in run("status")[1]["replicas"]))
+    status = run("status")[1]
+    assert status["ok"]
+    assert [r["service"] for r in status["replicas"]] == ["escalation", "escalation", "intake", "intake", "records"]
+    assert all(r["rejected"] == [] for r in status["replicas"])
+
+    async def kept(service: str) -> set[str]:
+        conn = await asyncpg.connect(stack.dsn)
+        try:
+            return {row["key"] for row in await conn.fetch(f'select key from "{service}".policy_record')}
+        finally:
+            await conn.close()
+
+    wanted = {"intake": "reading.retail/1", "escalation": f"{POLICY.id}/{POLICY.version}", "records": "records.retail/1"}
+    _until(lambda: all(key in asyncio.run(kept(service)) for service, key in wanted.items()))
 
 
 def test_publish_shadow_activate_explain_roll_back_replay(stack: Stack, run: Run) -> None:
@@ -231,7 +257,8 @@ def test_a_pack_is_switched_on_by_two_people_and_off_again(stack: Stack, run: Ru
     assert [each["policy"] for each in answer["decisions"]] == ["intake.retail", POLICY.id, "uk-fca-disp"]
     regime = answer["decisions"][2]
     assert (regime["version"], regime["outcome"]["clocks"]["disp_final_response"]) == (1, "56d")
-    assert run("replay", "--policy", "uk-fca-disp")[1]["same"] == 1
+    answer = run("replay", "--policy", "uk-fca-disp")[1]  # it counts for all complaints: earlier ones got its clocks, too
+    assert (answer["same"] >= 1, answer["different"]) == (True, 0)
     code, answer = run("rollback", "uk-fca-disp", "--reason", "we are not")
     assert (code, answer["activations"][0]["mode"], answer["confirmed"]) == (0, "ended", 2)
     assert running(run, "packs") == [[], []]
@@ -300,14 +327,16 @@ def test_reading_rules_are_changed_without_a_restart(stack: Stack, run: Run) -> 
 def test_a_replica_that_was_frozen_over_a_rollback_does_not_decide_by_what_is_void(
     stack: Stack, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "WAIT_S", 3.0)
     number = POLICY.version + 10
     assert run("publish", document(stack.folder, number))[0] == 0
     soon = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
-    seq = run("activate", POLICY.id, str(number), "--reason", "x", "--at", soon, "--in-the-past")[1]["activations"][0]["seq"]
+    code, answer = run("activate", POLICY.id, str(number), "--reason", "x", "--at", soon, "--in-the-past")
+    assert code == 0, answer
+    seq = answer["activations"][0]["seq"]
     _until(lambda: running(run, "activation") == [seq, seq])
     frozen = stack.services["escalation-2"].child
     frozen.freeze()
+    monkeypatch.setattr(commands, "WAIT_S", 3.0)  # it is not going to confirm
     try:
         sent = [stack.send(f"frozen-{n}") for n in range(4)]
         code, said = run("rollback", POLICY.id, "--reason", "bad")

@@ -58,6 +58,15 @@ async def test_activation_and_rollback_reach_every_process(kafka: KafkaSettings,
         assert meanwhile.version == 1, "void counts for everything that is not decided yet"
 
 
+async def test_every_published_version_is_loaded_not_only_the_highest(kafka: KafkaSettings, pool: Pool) -> None:
+    """Two people may publish, and the lower number be activated; a process that starts later must be able to, too."""
+    published = {(await publish(kafka, document(number))).key for number in (5, 3, 4)}
+    async with running(replica(kafka, pool)) as (one,):
+        await until(lambda: bool((status := one.status()) and status.loaded.keys() > published))
+        await publish(kafka, document(2))
+        await until(lambda: bool((status := one.status()) and "test.policy/2" in status.loaded))
+
+
 async def test_a_handler_keeps_the_snapshot_that_it_began_with(kafka: KafkaSettings, pool: Pool) -> None:
     async with running(replica(kafka, pool)) as (one,):
         await until(lambda: one.fresh)

@@ -184,7 +184,7 @@ def _await(where: KafkaSettings, service: str, done: Callable[[Any], bool]) -> B
 
 def _check_replicas(where: KafkaSettings, version: VersionPublished) -> None:
     """Every running replica has compiled the version. Raises Failed with the reason of the one that cannot."""
-    behind = _await(where, version.service, lambda s: version.key in s.loaded or _rejected(s, version) is not None)
+    behind = _await(where, version.service, lambda s: s.loaded.get(version.key) == version.digest or _rejected(s, version) is not None)
     for status in behind.statuses:
         if (why := _rejected(status, version)) is not None:
             raise Failed(f"{status.key} cannot run {version.policy} version {version.version}: {why}")

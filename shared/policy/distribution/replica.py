@@ -160,6 +160,7 @@ class Replica:
                 async with topics.Reader(self._kafka, (POLICY_VERSIONS, POLICY_ACTIVATIONS)) as reader:
                     while True:
                         await self._take_in(await reader.poll(), reader.ended_at)
+                        await self._load_one()
                         if not self._recorded and self._ended_at is not None:
                             self._recorded = await self._record_packaged()
             except Exception as error:
@@ -199,23 +200,37 @@ class Replica:
     async def _swap(self) -> None:
         """Compile what is new aside (in a thread: a large document takes a while), then exchange the snapshot."""
         activations = self._records.of_service(self._service)
-        wanted = {version_of(a) for a in standing(activations) if a.mode != "ended"}
-        newest: dict[str, VersionPublished] = {}
-        for record in self._records.versions.values():
-            if record.service == self._service and record.version >= newest.get(record.policy, record).version:
-                newest[record.policy] = record
-        wanted |= {(record.policy, record.version, record.digest) for record in newest.values()}
-        for key in wanted:
+        for key in {version_of(a) for a in standing(activations) if a.mode != "ended"}:
             published = self._records.versions.get(f"{key[0]}/{key[1]}")
-            if published is not None and published.digest == key[2] and key not in self._compiled:
-                with _yielding():
-                    self._compiled[key] = await asyncio.to_thread(self._compile, published)
+            if published is not None and published.digest == key[2]:
+                await self._load(published)
         runnable = {key: found for key, found in self._compiled.items() if not isinstance(found, Rejected)}
         self._line = line(self._policy, runnable, activations, self._shadows.notice, self._others)
-        metrics.POLICY_REJECTED.labels(self._service).set(len(self._compiled) - len(runnable))
         self._reports.changed()
 
+    async def _load_one(self) -> None:
+        """Compile one version that is published and not in force: it may be activated next. The newest first."""
+        if self._ended_at is None:
+            return
+        for published in sorted(self._records.versions.values(), key=lambda v: v.published_at, reverse=True):
+            if published.service == self._service and await self._load(published):
+                self._reports.changed()
+                return
+
+    async def _load(self, published: VersionPublished) -> bool:
+        """Compile a version aside, once; whether that was still to do."""
+        key = (published.policy, published.version, published.digest)
+        if key in self._compiled:
+            return False
+        with _yielding():
+            self._compiled[key] = await asyncio.to_thread(self._compile, published)
+        metrics.POLICY_REJECTED.labels(self._service).set(sum(isinstance(p, Rejected) for p in self._compiled.values()))
+        return True
+
     def _compile(self, record: VersionPublished) -> Versioned | Rejected:
+        for own in (each.document for each in self._packaged):
+            if (own.id, own.version, own.digest) == (record.policy, record.version, record.digest):
+                return own
         try:
             policy = load_version(record.text, origin=record.key, beside=published_beside(record.parts, record.key))
         except PolicyRefused as refused:
