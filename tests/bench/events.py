@@ -69,7 +69,7 @@ class Maker:
         self.id_key = id_key
         self.intake = intake.Handlers(Accepting(None, id_key, MASTER_KEYS), id_key, None, MASTER_KEYS, policies=reading_policies())  # type: ignore[arg-type]  # only `decide` is used
         self.escalation = escalation.Handlers(Fixed(policy_of("escalation", ESCALATION_POLICY)))
-        self.followup = followup.Handlers(Fixed(policy_of("followup", FOLLOWUP_POLICY)), plain_letters())
+        self.followup = followup.Handlers(Fixed(policy_of("followup", FOLLOWUP_POLICY)), plain_letters(), id_key)
         self.records = records.Handlers(id_key, CaseKeys(MASTER_KEYS), Fixed(policy_of("records", RECORDS_POLICY)))
 
     def deliveries(
