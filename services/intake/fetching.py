@@ -7,6 +7,7 @@ delivery before its note is deleted: a crash in between asks twice, and the seco
 from __future__ import annotations
 
 import asyncio
+import base64
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ import httpx2
 import orjson
 import structlog
 
-from services.intake.adapters.fetched import BASE, FETCHED, Asked, asked_for, envelope, headers, path
+from services.intake.adapters.fetched import BASE, FETCHED, Asked, asked_for, envelope, following, headers, path
 from services.intake.group_commit import NotStored
 from services.intake.sources import SourceRecord, Sources, SourcesUnavailable
 from services.intake.submissions import Delivery
@@ -169,6 +170,9 @@ class Fetcher:
         if answer.status == 401:
             self._tokens.pop(name, None)
         _check(answer)
+        if (address := following(asked, answer.content)) is not None:
+            answer = await _follow(client, base, address, headers(asked.adapter, token))
+            _check(answer)
         delivery = Delivery(
             id=ids.time_ordered_id(), source=name, received_at=utc_now(), content_type="application/json", headers={},
             body=envelope(asked, answer.content), options=source.options,
@@ -179,7 +183,7 @@ class Fetcher:
             raise NotFetched("the answer could not be stored", 0) from None
 
     async def _token(self, client: httpx2.AsyncClient, source: SourceRecord, base: str) -> str:
-        """The token itself or, where client credentials were given as JSON, one that they buy (Salesforce's last minutes)."""
+        """The token itself or, where client credentials were given as JSON, one that they buy (of Salesforce and Genesys; for minutes)."""
         token = source.token or ""
         if not token.startswith("{"):
             return token
@@ -187,13 +191,16 @@ class Fetcher:
         if known is not None and known[1] > utc_now():
             return known[0]
         given = orjson.loads(token)
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": given.get("client_id"),
-            "client_secret": given.get("client_secret"),
-        }
-        kind = {"Content-Type": "application/x-www-form-urlencoded"}
-        answer = await _call(client, "POST", f"{base}/services/oauth2/token", kind, urlencode(form).encode())
+        form = {"grant_type": "client_credentials"}
+        sent = {"Content-Type": "application/x-www-form-urlencoded"}
+        client_id, client_secret = str(given.get("client_id", "")), str(given.get("client_secret", ""))
+        if source.adapter == "genesys":
+            address = f"{base.replace('://api.', '://login.', 1)}/oauth/token"
+            sent["Authorization"] = f"Basic {base64.b64encode(f'{client_id}:{client_secret}'.encode()).decode()}"
+        else:
+            address = f"{base}/services/oauth2/token"
+            form |= {"client_id": client_id, "client_secret": client_secret}
+        answer = await _call(client, "POST", address, sent, urlencode(form).encode())
         _check(answer)
         bought = answer.content.get("access_token") if isinstance(answer.content, dict) else None
         if not isinstance(bought, str):
@@ -226,6 +233,15 @@ async def _call(
     except orjson.JSONDecodeError:
         content = None
     return _Answer(response.status_code, response.headers.get("retry-after", ""), content)
+
+
+async def _follow(client: httpx2.AsyncClient, base: str, address: str, sent: dict[str, str]) -> _Answer:
+    """What an answer pointed at: below the API's base, or a signed address elsewhere, which gets no token of ours."""
+    if address.startswith("/"):
+        return await _call(client, "GET", base + address, sent)
+    if not address.startswith(("https://", f"{base}/")):
+        raise NotFetched("the API names an address that is not https", None)
+    return await _call(client, "GET", address, {"Accept": "application/json"})
 
 
 def _check(answer: _Answer) -> None:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from services.intake import fetching, sources
 from services.intake.adapters.fetched import Asked, Fetched, envelope
-from services.intake.fetching import Fetcher
+from services.intake.fetching import Fetcher, NotFetched
 from services.intake.submissions import Unreadable
 from shared.clock import utc_now
 from shared.http.server import Server
@@ -27,7 +27,8 @@ from tests.intake.test_hooks import VAULT, Bed, secret_of
 
 TOKENS = {
     "zendesk": "bot@example.com/token:t0k", "freshdesk": "fdkey", "hubspot": "pat-1", "front": "front-token", "intercom": "ic-token",
-    "salesforce": '{"client_id": "id", "client_secret": "s"}',
+    "salesforce": '{"client_id": "id", "client_secret": "s"}', "chatwoot": "cw-token", "zammad": "zm-token",
+    "genesys": '{"client_id": "id", "client_secret": "s"}',
 }  # fmt: skip
 ANSWERS: dict[str, Any] = {
     "/api/v2/tickets/9.json": {
@@ -76,7 +77,36 @@ ANSWERS: dict[str, Any] = {
         "SuppliedEmail": "sam@example.com",
         "Status": "New",
     },
-}
+    "/conversations/8/messages": {
+        "meta": {"labels": [], "contact": {"id": 7, "name": "Sam", "email": "sam@example.com"}},
+        "payload": [
+            {"id": 21, "content": "Hello, how can we help?", "message_type": 3, "created_at": 1772438400, "private": False},
+            {"id": 22, "content": "It leaks.", "message_type": 0, "created_at": 1772438405, "private": False, "content_attributes": {},
+             "sender": {"id": 7, "name": "Sam", "email": "sam@example.com", "type": "contact"}},
+            {"id": 23, "content": "Any news?", "message_type": 0, "created_at": 1772438500, "private": False},
+        ],
+    },
+    "/api/v2/speechandtextanalytics/conversations/c1/communications/s1/transcripturl": {"url": "{base}/signed/c1.json"},
+    "/signed/c1.json": {
+        "conversationId": "c1", "startTime": 1772438400123, "transcripts": [{"phrases": [
+            {"text": "How can I help?", "participantPurpose": "internal", "startTimeMs": 1},
+            {"text": "It leaks.", "participantPurpose": "external", "startTimeMs": 2},
+        ]}],
+    },
+    "/api/v2/conversations/emails/c2/messages": {"entities": [
+        {"id": "m2", "time": "2026-03-02T09:00:00Z"}, {"id": "m1", "time": "2026-03-02T08:00:00Z"},
+    ]},
+    "/api/v2/conversations/emails/c2/messages/m1": {"id": "m1", "textBody": "It leaks.", "time": "2026-03-02T08:00:00Z"},
+    "/api/v2/conversations/messages/c3": {"participants": [
+        {"purpose": "acd"}, {"purpose": "customer", "messages": [{"messageId": "m9"}, {"messageId": "m10"}]},
+    ]},
+    "/api/v2/conversations/messages/c3/messages/m9": {"id": "m9", "textBody": "It leaks.", "timestamp": "2026-03-02T08:00:00Z"},
+    "/api/v1/ticket_articles/by_ticket/2": [
+        {"id": 3, "ticket_id": 2, "sender": "System", "type": "note", "internal": True, "body": "triggered", "content_type": "text/plain"},
+        {"id": 4, "ticket_id": 2, "sender": "Customer", "type": "email", "internal": False, "from": "Sam <sam@example.com>",
+         "content_type": "text/html", "body": "<p>It leaks.</p>", "created_at": "2026-03-02T08:00:00.000Z"},
+    ],
+}  # fmt: skip
 EVENTS: dict[str, Any] = {
     "zendesk": {
         "type": "zen:event-type:ticket.created",
@@ -109,6 +139,11 @@ EVENTS: dict[str, Any] = {
         "data": {"item": {"id": "1", "type": "conversation"}},
     },
     "salesforce": {"attributes": {"type": "Case"}, "Id": "500000000000001AAA"},
+    "chatwoot": {"event": "conversation_created", "id": 8, "status": "open", "messages": [], "created_at": 1772438400},
+    "genesys": {"id": "e1", "detail-type": "v2.detail.events.conversation.{id}.customer.start", "detail": {
+        "topicName": "v2.detail.events.conversation.c1.customer.start", "eventBody": {
+            "conversationId": "c1", "sessionId": "s1", "direction": "INBOUND", "mediaType": "VOICE", "ani": "tel:+447700900123"}}},
+    "zammad": {"ticket": {"id": 2, "state": "new", "created_at": "2026-03-02T08:00:00Z"}, "article": {}},
 }
 
 
@@ -121,16 +156,20 @@ class Api:
         self.app = Starlette(routes=[Route("/{path:path}", self._answer, methods=["GET", "POST"])])
 
     async def _answer(self, request: Request) -> Response:
-        given = request.headers.get("authorization", "")
+        given = request.headers.get("authorization") or f"Own {request.headers.get('api_access_token')}"
         if request.url.path == "/services/oauth2/token":
             assert await request.body() == b"grant_type=client_credentials&client_id=id&client_secret=s"
             return JSONResponse({"access_token": "bought", "token_type": "Bearer"})
+        if request.url.path == "/oauth/token":
+            assert (await request.body(), given) == (b"grant_type=client_credentials", "Basic aWQ6cw==")
+            return JSONResponse({"access_token": "bought", "token_type": "bearer"})
         self.asked.append((request.url.path, given))
         if self.failing:
             return self.failing.pop(0)
         if request.url.path not in ANSWERS:
             return JSONResponse({"error": "RecordNotFound"}, 404)
-        return JSONResponse(ANSWERS[request.url.path])
+        answer = orjson.dumps(ANSWERS[request.url.path]).replace(b"{base}", str(request.base_url).rstrip("/").encode())
+        return Response(answer, media_type="application/json")
 
 
 class Fetching(Bed):
@@ -207,14 +246,49 @@ async def test_the_text_comes_as_a_contact_that_completes_the_earlier_one(bed: F
     first, rest = await bed.contacts()
     assert (rest["text"], rest["text_status"]) == ("It leaks.", "complete")
     assert rest["completes"] == first["message_id"]
+    assert rest["message_id"] == {"chatwoot": "22", "zammad": "4"}.get(adapter, first["message_id"])
     assert rest["source"]["record_id"] == first["source"]["record_id"]
     assert rest["source"]["event_id"] == f"fetched:{first['source']['event_id']}"
-    if adapter != "hubspot":
+    if adapter not in ("hubspot", "genesys"):
         assert rest["customer"]["emails"] == ["sam@example.com"]
     assert [row["outcome"] for row in await bed.rows()] == ["complaint", "contact"]
     assert await bed.waiting() == []
     scheme, _, given = bed.api.asked[0][1].partition(" ")
-    assert (scheme, bool(given)) == ("Basic" if adapter in ("zendesk", "freshdesk") else "Bearer", True)
+    schemes = {"zendesk": "Basic", "freshdesk": "Basic", "zammad": "Token", "chatwoot": "Own"}
+    assert (scheme, bool(given)) == (schemes.get(adapter, "Bearer"), True)
+
+
+@pytest.mark.parametrize(("conversation", "media"), [("c2", "EMAIL"), ("c3", "MESSAGE")])
+async def test_genesys_has_mails_and_messages_elsewhere_than_calls(bed: Fetching, conversation: str, media: str) -> None:
+    event = orjson.dumps(EVENTS["genesys"]).replace(b'"c1"', b'"%s"' % conversation.encode()).replace(b"VOICE", media.encode())
+    await bed.add("genesys", "genesys", secret_of("genesys"), api_url=bed.url)
+    await bed.give_token("genesys")
+    assert (await bed.send("genesys", event)).status_code == 202
+    await bed.handlers._normalize_once()
+    assert await bed.ask() == 1
+    assert [contact["text"] for contact in await bed.contacts()] == ["", "It leaks."]
+
+
+async def test_a_signed_address_elsewhere_gets_no_token(bed: Fetching) -> None:
+    await bed.hook("genesys")
+    await bed.ask()
+    told = [(path.rpartition("/")[2], given.split()[0]) for path, given in bed.api.asked]
+    assert told == [("transcripturl", "Bearer"), ("c1.json", "Own")]
+    with pytest.raises(NotFetched, match="not https"):
+        await fetching._follow(httpx2.AsyncClient(), bed.url, "http://169.254.169.254/latest", {})
+
+
+@pytest.mark.parametrize("fetched_first", [True, False])
+async def test_a_message_that_is_fetched_and_also_comes_as_an_event_counts_once(bed: Fetching, fetched_first: bool) -> None:
+    await bed.hook("chatwoot")
+    event = {"event": "message_created", "id": 22, "content": "It leaks.", "message_type": "incoming", "conversation": {"id": 8}}
+    if fetched_first:
+        await bed.ask()
+    await bed.send("chatwoot", orjson.dumps(event))
+    await bed.handlers._normalize_once()
+    if not fetched_first:
+        await bed.ask()
+    assert sorted(row["outcome"] for row in await bed.rows()) == ["complaint", "contact", "set_aside"]
 
 
 async def test_an_api_that_fails_is_asked_again_later_and_later(bed: Fetching) -> None:

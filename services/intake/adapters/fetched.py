@@ -15,12 +15,16 @@ from urllib.parse import quote
 
 import orjson
 
+from services.intake.adapters import genesys_api as genesys
+from services.intake.adapters.chatwoot import Chatwoot
 from services.intake.adapters.fields import at, ident, json_of, objects, part, truth, word
 from services.intake.adapters.freshdesk import Freshdesk
 from services.intake.adapters.front import Front
+from services.intake.adapters.genesys import Genesys
 from services.intake.adapters.hubspot import HubSpot
 from services.intake.adapters.intercom import Intercom
 from services.intake.adapters.salesforce import Salesforce
+from services.intake.adapters.zammad import Zammad
 from services.intake.adapters.zendesk import Zendesk
 from services.intake.submissions import (
     Adapter,
@@ -43,7 +47,12 @@ BASE = {
     "zendesk": None,
     "freshdesk": None,
     "salesforce": None,
+    "chatwoot": None,
+    "zammad": None,
+    "genesys": "https://api.mypurecloud.com",
 }
+# Their messages also come as events: the one that was fetched keeps its own id, and counts once.
+OWN_IDS = ("chatwoot", "zammad")
 SALESFORCE_VERSION = "v60.0"
 INTERCOM_VERSION = "2.11"
 HUBSPOT_PROPERTIES = (
@@ -61,6 +70,7 @@ class Asked:
     event_id: str
     event_type: str | None
     message_id: str | None
+    channel: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -71,7 +81,7 @@ def asked_for(adapter: str, contact: Contact) -> Asked | None:
     if contact.text_status != "pending_fetch" or adapter not in BASE:
         return None
     source = contact.source
-    return Asked(adapter, source.record_id, source.event_id, source.event_type, contact.message_id)
+    return Asked(adapter, source.record_id, source.event_id, source.event_type, contact.message_id, contact.channel)
 
 
 def path(asked: Asked) -> str:
@@ -89,6 +99,12 @@ def path(asked: Asked) -> str:
             return f"/tickets/{record}" if (asked.event_type or "").startswith("ticket") else f"/conversations/{record}"
         case "front":
             return f"/messages/{message}" if message else f"/conversations/{record}/messages?limit=10"
+        case "chatwoot":  # below the account: `api_url` names it
+            return f"/conversations/{record}/messages"
+        case "zammad":
+            return f"/api/v1/ticket_articles/by_ticket/{record}?expand=true"
+        case "genesys":
+            return genesys.path(record, asked.channel, quote((asked.message_id or "").rpartition(":")[2], safe=""))
         case "salesforce":
             return f"/services/data/{SALESFORCE_VERSION}/sobjects/Case/{record}"
         case _:
@@ -98,8 +114,17 @@ def path(asked: Asked) -> str:
             return f"/crm/v3/objects/tickets/{record}?properties={HUBSPOT_PROPERTIES}"
 
 
+def following(asked: Asked, answer: Any) -> str | None:
+    """Where an answer only says where the text is: the address of that, below the base or whole."""
+    return genesys.following(quote(asked.record_id, safe=""), asked.channel, answer) if asked.adapter == "genesys" else None
+
+
 def headers(adapter: str, token: str) -> dict[str, str]:
     """How the API is told who asks. `user:password` is Basic (Zendesk: `mail/token:TOKEN`), anything else a bearer token."""
+    if adapter == "chatwoot":
+        return {"api_access_token": token, "Accept": "application/json"}
+    if adapter == "zammad":
+        return {"Authorization": f"Token token={token}", "Accept": "application/json"}
     if adapter == "freshdesk" and ":" not in token:
         token = f"{token}:X"
     basic = adapter in ("zendesk", "freshdesk") and ":" in token
@@ -132,7 +157,8 @@ class Fetched:
 
 
 _ADAPTERS: Mapping[str, Adapter] = {
-    adapter.name: adapter for adapter in (Zendesk(), Freshdesk(), HubSpot(), Front(), Intercom(), Salesforce())
+    adapter.name: adapter
+    for adapter in (Zendesk(), Freshdesk(), HubSpot(), Front(), Intercom(), Salesforce(), Chatwoot(), Zammad(), Genesys())
 }
 
 
@@ -149,9 +175,10 @@ def _completing(delivery: Delivery, asked: Asked, items: Sequence[Item]) -> Item
             # The API has no more than this: what is still missing stays missing.
             status = "empty" if item.contact.text_status == "pending_fetch" else item.contact.text_status
             raw = item.contact.raw.model_copy(update={"item": 0, "sha256": identity.sha256.hex()})
+            own_id = item.contact.message_id if asked.adapter in OWN_IDS else None
             update = {
                 "source": source,
-                "message_id": message_id,
+                "message_id": own_id or message_id,
                 "completes": message_id,
                 "text_status": status,
                 "raw": raw,
@@ -180,6 +207,12 @@ def _payload(asked: Asked, answer: Any) -> Any:
             return _intercom(asked, answer)
         case "front":
             return _front(asked, answer)
+        case "chatwoot":
+            return _chatwoot(asked, answer)
+        case "zammad":
+            return _zammad(asked, answer)
+        case "genesys":
+            return genesys.payload(asked.record_id, asked.channel, answer)
         case "hubspot" if (asked.event_type or "").lower().startswith("conversation"):
             return _hubspot_message(asked, answer)
         case _:
@@ -229,6 +262,25 @@ def _front(asked: Asked, answer: Any) -> Any:
         if message
         else {}
     )
+
+
+def _chatwoot(asked: Asked, answer: Any) -> Any:
+    """The message that was asked for; of a conversation the first that the customer wrote."""
+    messages = objects(at(answer, "payload"))
+    wanted = [m for m in messages if ident(m.get("id")) == asked.message_id]
+    inbound = [m for m in messages if ident(m.get("message_type")) in ("0", "incoming") and not truth(m.get("private"))]
+    found = wanted or sorted(inbound, key=lambda m: ident(m.get("created_at")) or "")[:1]
+    meta = {"sender": at(answer, "meta", "contact")}
+    return {"event": "conversation_created", "id": asked.record_id, "messages": found, "meta": meta} if found else {}
+
+
+def _zammad(asked: Asked, answer: Any) -> Any:
+    """The article that was asked for; of a ticket the first that the customer wrote."""
+    articles = objects(answer)
+    wanted = [a for a in articles if ident(a.get("id")) == asked.message_id]
+    inbound = [a for a in articles if word(a.get("sender")) == "customer" and not truth(a.get("internal"))]
+    found = wanted or sorted(inbound, key=lambda a: ident(a.get("created_at")) or "")[:1]
+    return {"ticket": {"id": asked.record_id}, "article": found[0]} if found else {}
 
 
 def _hubspot_message(asked: Asked, answer: Any) -> Any:
