@@ -19,6 +19,7 @@ class LexiconDocument(BaseModel):
     forms: str = ""
     negators: str = ""
     openers: str = ""
+    everyday: str = ""
     lists: dict[str, str] = {}
     labels: dict[str, str] = {}
     same: str = ""
@@ -32,15 +33,19 @@ def build(documents: Iterable[Mapping[str, Any]]) -> Lexicon:
     labels: dict[str, str] = {}
     negators: list[str] = []
     openers: list[str] = []
+    everyday: list[str] = []
     for document in documents:
         read = LexiconDocument.model_validate(document)
         forms.update(_forms(read.forms))
         negators += read.negators.split()
         openers += read.openers.split()
+        everyday += read.everyday.split()
+        if twice := lists.keys() & read.lists.keys():
+            raise ValueError(f"the list '{min(twice)}' is in two documents: give one of them another name")
         lists.update(read.lists)
         for label, block in read.labels.items():
             labels[label] = f"{labels[label]}\n{block}" if label in labels else block
-    return Lexicon(labels, lists=lists, forms=forms, negators=negators, openers=openers)
+    return Lexicon(labels, lists=lists, forms=forms, negators=negators, openers=openers, everyday=everyday)
 
 
 def _forms(block: str) -> dict[str, str]:

@@ -5,12 +5,15 @@ fed up with               the words, one after another
 refund*                   a word that begins so; only at the end of a run of words
 {person}                  one of the list `person` of the same lexicon
 take .. to court          up to four words between; ..7 allows seven
+{post} & {platform}       both in one sentence, whichever comes first
 #old, #young, #adult, #*  a number from 65 to 115, below 18, from 18 to 64, any
 ! not fit for purpose     holds also after "not", "never" and so on
 " i quote                 counts also inside quotation marks
 - tennis court            an exception: what overlaps it does not count for this label
 -- for a laugh            no phrase of this label counts in a sentence with this
 # a remark
+
+A line that ends in a gap, or whose parentheses are still open, goes on in the next one.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from itertools import product
+from typing import NamedTuple
 
 from shared.frozen import dataclass
 
@@ -27,19 +31,26 @@ DEFAULT_GAP = 4
 _NUMBERS = frozenset(("#", "#young", "#adult", "#old"))
 _TOKEN = re.compile(r"[()|]|\{\w+\}|[^\s(){}|]+")
 _GAP = re.compile(r"\.\.(\d*)")
+_ENDS_IN_GAP = re.compile(r"\S\s+\.\.\d*$")
 
 
 class PatternRefused(ValueError):
     """A pattern that cannot be read; the message quotes it and says what to write instead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Part(NamedTuple):
     """Runs of words in this order, with at most `gaps[i]` words between run i and run i + 1."""
 
-    source: str
     runs: tuple[frozenset[str], ...]
     gaps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Parts that stand in one sentence, in any order."""
+
+    source: str
+    parts: tuple[Part, ...]
     exception: bool = False
     sentence_exception: bool = False
     after_negation: bool = False
@@ -64,17 +75,36 @@ def read_lists(blocks: Mapping[str, str]) -> dict[str, frozenset[str]]:
 
 
 def _lines(block: str) -> Iterator[str]:
+    begun = ""
     for line in block.splitlines():
         stripped = line.strip()
-        if stripped and not (stripped.startswith("# ") or stripped == "#"):
-            yield stripped
+        if not stripped or stripped.startswith("# ") or stripped == "#":
+            continue
+        begun = f"{begun} {stripped}".strip()
+        if begun.count("(") <= begun.count(")") and not _ENDS_IN_GAP.search(begun):
+            yield begun
+            begun = ""
+    if begun:
+        yield begun
 
 
 def _patterns(line: str, lists: Mapping[str, frozenset[str]]) -> Iterator[Pattern]:
     mark, _, rest = line.partition(" ")
     if mark not in ("-", "--", "!", '"'):
         mark, rest = "", line
-    for written in _without_gaps_in_groups(rest):
+    for parts in product(*(list(_parts(part, line, lists)) for part in re.split(r"\s+&\s+", rest.strip()))):
+        yield Pattern(
+            rest,
+            parts,
+            exception=mark == "-",
+            sentence_exception=mark == "--",
+            after_negation=mark in ("!", "-", "--"),
+            in_quotes=mark in ('"', "-", "--"),
+        )
+
+
+def _parts(text: str, line: str, lists: Mapping[str, frozenset[str]]) -> Iterator[Part]:
+    for written in _without_gaps_in_groups(text):
         pieces = re.split(r"\s*(\.\.\d*)(?:\s+|$)", written.strip())
         steps: list[tuple[frozenset[str], int]] = []  # a run, and how many words may stand before it
         for index in range(0, len(pieces), 2):
@@ -82,15 +112,7 @@ def _patterns(line: str, lists: Mapping[str, frozenset[str]]) -> Iterator[Patter
             for number, run in enumerate(_runs(pieces[index], line, lists)):
                 steps.append((run, gap if number == 0 else 0))
         for variant in _variants(steps, line):
-            yield Pattern(
-                rest,
-                tuple(run for run, _ in variant),
-                tuple(gap for _, gap in variant[1:]),
-                exception=mark == "-",
-                sentence_exception=mark == "--",
-                after_negation=mark == "!",
-                in_quotes=mark == '"',
-            )
+            yield Part(tuple(run for run, _ in variant), tuple(gap for _, gap in variant[1:]))
 
 
 def _without_gaps_in_groups(text: str) -> list[str]:

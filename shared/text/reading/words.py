@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 _BETWEEN = re.compile(r"([^\w'’`*]+)")
 _EMOJI = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff]")
@@ -24,7 +26,10 @@ _YOUNG, _OLD, _OLDEST = 18, 65, 115
 
 @dataclass(slots=True)
 class Words:
-    """The words of a text. `sentence` and `clause` number them by place; `normal` is what the lexicons search."""
+    """The words of a text. `sentence` and `clause` number them by place.
+
+    `normal` is what the lexicons search: in it, word number `at[p]` begins at p, which is `places` of that number.
+    """
 
     text: str
     words: list[str]
@@ -33,6 +38,7 @@ class Words:
     clause: list[int]
     quoted: list[bool]
     normal: str
+    places: list[int]
     at: dict[int, int]
     letters: int = 0
     shouted: int = 0
@@ -46,6 +52,10 @@ class Words:
             known = places.get(number)
             places[number] = (start, end) if known is None else (known[0], end)
         return places
+
+    def bounds(self, sentence: int) -> tuple[int, int]:
+        """The first word of a sentence, and the first one behind it."""
+        return bisect_left(self.sentence, sentence), bisect_right(self.sentence, sentence)
 
     def span(self, first: int, last: int) -> tuple[int, int]:
         """Where the words from `first` to `last` stand in the text."""
@@ -121,13 +131,12 @@ def read_words(text: str, forms: Mapping[str, str]) -> Words:
             sentence.append(inside)
             clause.append(part)
     normal = " ".join(words)
-    at: dict[int, int] = {}
-    position = 1
-    for count, each in enumerate(words):
-        at[position] = count
-        position += len(each) + 1
+    places = list(accumulate((len(each) + 1 for each in words[:-1]), initial=1)) if words else []
+    at = {position: number for number, position in enumerate(places)}
     quoted = _quoted(text, spans)
-    return Words(text, words, spans, sentence, clause, quoted, f" {normal} ", at, letters, shouted, exclamations, emoji)
+    return Words(
+        text, words, spans, sentence, clause, quoted, f" {normal} ", places, at, letters, shouted, exclamations, emoji
+    )
 
 
 def _is_mask(token: str) -> bool:
