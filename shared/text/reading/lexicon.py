@@ -7,7 +7,6 @@ compared with the rest of the pattern. So most words of a text cost nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
 from typing import Any, NamedTuple
 
 import ahocorasick
