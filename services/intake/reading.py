@@ -63,9 +63,18 @@ class TextRead:
 
 def read_text(rules: Rules, text: str, language: str | None = None) -> TextRead:
     """Read a text. `language`, when the sender states it, beats what would be detected."""
-    detected = Detected(language, 1.0, "given") if language else detect(text)
-    lexicon = rules.lexicon(detected.tag)
+    usual = rules.spec.fallback_language
+    lexicon = rules.lexicon(language or usual)
     words = lexicon.words(text)
+    if language:
+        detected = Detected(language, 1.0, "given")
+    elif lexicon.is_of(words):
+        detected = Detected(usual, 1.0, "everyday_words")
+    else:
+        detected = detect(text)
+        if rules.lexicon(detected.tag) is not lexicon:
+            lexicon = rules.lexicon(detected.tag)
+            words = lexicon.words(text)
     found: dict[str, list[Hit]] = {}
     for hit in lexicon.find(words):
         found.setdefault(hit.label, []).append(hit)

@@ -6,7 +6,7 @@ compared with the rest of the pattern. So most words of a text cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import ahocorasick
@@ -16,6 +16,7 @@ from shared.text.reading.patterns import Pattern, read_lists, read_patterns
 from shared.text.reading.words import Words, read_words
 
 _LOOK_BACK = 6
+_FEWEST, _ENOUGH, _SURE = 4, 200, 0.45  # words of a text that say its language, and the share of everyday ones
 _NOT_ONLY = frozenset(("only", "just", "nur", "seulement", "solo"))
 Place = tuple[int, int]  # the first and the last word
 
@@ -32,34 +33,37 @@ class Hit(NamedTuple):
 class _Run:
     """A set of phrases, found at a given word."""
 
-    __slots__ = ("beginnings", "longest", "phrases")
+    __slots__ = ("begun", "firsts", "longest", "phrases", "prefixes")
 
     def __init__(self, run: frozenset[str]) -> None:
         self.longest = max(phrase.count(" ") for phrase in run) + 1
-        phrases: dict[str, list[tuple[str, int]]] = {}
-        beginnings = []
-        for phrase in sorted(run):
-            words = phrase.count(" ")
-            if phrase.endswith("*") and not words:
-                beginnings.append(phrase[:-1])
-            else:
-                key = phrase[:-1] if phrase.endswith("*") else f"{phrase} "
-                phrases.setdefault(phrase.partition(" ")[0], []).append((key, words))
-        self.phrases = {first: tuple(each) for first, each in phrases.items()}
-        self.beginnings = tuple(beginnings)
+        phrases: dict[str, dict[int, set[str]]] = {}  # by first word, then by the number of words behind it
+        begun: dict[str, list[tuple[str, int]]] = {}  # those whose last word is only begun
+        for phrase in run:
+            first, more = phrase.partition(" ")[0], phrase.count(" ")
+            if not phrase.endswith("*"):
+                phrases.setdefault(first, {}).setdefault(more, set()).add(f"{phrase} ")
+            elif more:
+                begun.setdefault(first, []).append((phrase[:-1], more))
+        self.phrases = {first: tuple(of.items()) for first, of in phrases.items()}
+        self.begun = begun
+        self.firsts = phrases.keys() | begun.keys()
+        self.prefixes = tuple(phrase[:-1] for phrase in run if phrase.endswith("*") and " " not in phrase)
 
-    def ends(self, words: Words, start: int) -> Iterator[int]:
+    def ends(self, words: Words, start: int) -> list[int]:
         """The last word of each phrase that begins at the word `start`, within its sentence."""
-        word = words.words[start]
-        for key, more in self.phrases.get(word, ()):
-            if not more:
-                yield start
-            elif words.normal.startswith(key, words.places[start]) and (
-                words.sentence[start + more] == words.sentence[start]
-            ):
-                yield start + more
-        if self.beginnings and word.startswith(self.beginnings):
-            yield start
+        word, places, normal, sentence = words.words[start], words.places, words.normal, words.sentence
+        found = []
+        for more, phrases in self.phrases.get(word, ()):
+            end = start + more
+            if not more or (end < len(sentence) and normal[places[start] : places[end + 1]] in phrases):
+                found.append(end)
+        for key, more in self.begun.get(word, ()):
+            if normal.startswith(key, places[start]):
+                found.append(start + more)
+        if self.prefixes and word.startswith(self.prefixes):
+            found.append(start)
+        return [end for end in found if sentence[end] == sentence[start]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class Lexicon:
 
     `labels` maps a label to its block of patterns, `forms` a spelling to the one that patterns use; `negators` turn a
     phrase that follows in the same clause into nothing, unless one of the `openers` begins something new between them.
-    `everyday` words only make it faster: no pattern is looked for by them, if it has others. Raises PatternRefused.
+    the `everyday` words show the language, and no pattern is looked for by them if it has others. Raises PatternRefused.
     """
 
     def __init__(
@@ -102,9 +106,10 @@ class Lexicon:
         self.forms = dict(forms or {})
         self._negators = frozenset(negators)
         self._openers = frozenset(openers)
+        self._everyday = frozenset(everyday)
         known = read_lists(lists or {})
         patterns = [(label, each) for label, block in labels.items() for each in read_patterns(block, known)]
-        often = _often(frozenset(everyday))
+        often = _often(self._everyday)
         runs: dict[frozenset[str], _Run] = {}
         anchors: dict[frozenset[str], list[_Rule]] = {}
         for label, pattern in patterns:
@@ -122,6 +127,14 @@ class Lexicon:
     def words(self, text: str) -> Words:
         """The text, split and spelt as this lexicon needs it."""
         return read_words(text, self.forms)
+
+    def is_of(self, words: Words) -> bool:
+        """Whether these words leave no doubt that the text is in this lexicon's language; False: another way must tell.
+
+        In English texts half of the words are everyday words; in others that share some with English, up to a quarter.
+        """
+        some = words.words[:_ENOUGH]
+        return len(some) >= _FEWEST and sum(map(self._everyday.__contains__, some)) >= _SURE * len(some)
 
     def find(self, words: Words) -> list[Hit]:
         """What the words show, in the order of the text; exceptions, negation and quotations are taken into account."""
@@ -170,50 +183,72 @@ class Lexicon:
             and not _excepted(hit, overlapped.get(hit.label, ()))
         ]
 
-    def _whole(self, rule: _Rule, places: Sequence[Place], words: Words) -> Iterable[Place]:
+    def _whole(self, rule: _Rule, places: Sequence[Place], words: Words) -> Sequence[Place]:
         """The places of a rule whose anchor stands at `places`."""
         pattern = rule.pattern
         part = rule.parts[rule.anchor]
         found = places if len(part.runs) == 1 else self._around(part, pattern, places, words)
-        found = [place for place in found if self._said(pattern, place, words)]
+        if found and not (pattern.after_negation and pattern.in_quotes):
+            found = [place for place in found if self._said(pattern, place, words)]
         for number, other in enumerate(rule.parts):
-            if number == rule.anchor or not found:
-                continue
-            wider: list[Place] = []
-            for first, last in found:
-                begin, end = words.bounds(words.sentence[first])
-                for start in range(begin, end):
-                    starts = [(start, to) for to in other.runs[other.anchor].ends(words, start)]
-                    for place in starts if len(other.runs) == 1 else self._around(other, pattern, starts, words):
-                        if (place[0] > last or place[1] < first) and self._said(pattern, place, words):
-                            wider.append((min(first, place[0]), max(last, place[1])))
-            found = wider
+            if number != rule.anchor and found:
+                found = self._beside(other, pattern, found, words)
         return found
+
+    def _beside(self, part: _Part, pattern: Pattern, places: Sequence[Place], words: Words) -> Sequence[Place]:
+        """The places, wide enough to hold the part, too, of those in whose sentence it stands."""
+        anchor = part.runs[part.anchor]
+        wider: list[Place] = []
+        for first, last in places:
+            for start in range(*words.bounds(words.sentence[first])):
+                word = words.words[start]
+                if word not in anchor.firsts and not (anchor.prefixes and word.startswith(anchor.prefixes)):
+                    continue
+                found: Sequence[Place] = [(start, end) for end in anchor.ends(words, start)]
+                if len(part.runs) > 1:
+                    found = self._around(part, pattern, found, words)
+                for begin, end in found:
+                    if (begin > last or end < first) and self._said(pattern, (begin, end), words):
+                        wider.append((min(first, begin), max(last, end)))
+        return wider
 
     def _around(self, part: _Part, pattern: Pattern, places: Sequence[Place], words: Words) -> Sequence[Place]:
         """The places of a part with several runs, from those of its anchor: onwards, then backwards."""
-        sentence, count = words.sentence, len(words.words)
+        text, sentence, anyhow, negators = words.words, words.sentence, pattern.after_negation, self._negators
         for number in range(part.anchor + 1, len(part.runs)):
-            run, gap = part.runs[number], part.gaps[number - 1]
-            places = [
-                (first, end)
-                for first, last in places
-                for start in range(last + 1, min(last + gap + 2, count))
-                if sentence[start] == sentence[first]
-                for end in run.ends(words, start)
-                if pattern.after_negation or not self._holds_negator(words, last + 1, start)
-            ]
+            run, gap, longer = part.runs[number], part.gaps[number - 1], []
+            firsts, prefixes = run.firsts, run.prefixes
+            for first, last in places:
+                inside = sentence[first]
+                for start in range(last + 1, min(last + gap + 2, len(text))):
+                    if sentence[start] != inside:
+                        break
+                    word = text[start]
+                    if word in firsts or (prefixes and word.startswith(prefixes)):
+                        longer += [(first, end) for end in run.ends(words, start)]
+                    if word in negators and not anyhow:
+                        break
+            if not longer:
+                return longer
+            places = longer
         for number in range(part.anchor - 1, -1, -1):
-            run, gap = part.runs[number], part.gaps[number]
-            places = [
-                (start, last)
-                for first, last in places
-                for start in range(max(first - gap - run.longest, 0), first)
-                if sentence[start] == sentence[first]
-                for end in run.ends(words, start)
-                if first - gap - 1 <= end < first
-                and (pattern.after_negation or not self._holds_negator(words, end + 1, first))
-            ]
+            run, gap, longer = part.runs[number], part.gaps[number], []
+            firsts, prefixes = run.firsts, run.prefixes
+            for first, last in places:
+                inside = sentence[first]
+                for start in range(first - 1, max(first - gap - run.longest - 1, -1), -1):
+                    if sentence[start] != inside:
+                        break
+                    word = text[start]
+                    if word in firsts or (prefixes and word.startswith(prefixes)):
+                        longer += [
+                            (start, last)
+                            for end in run.ends(words, start)
+                            if first - gap - 1 <= end < first and (anyhow or negators.isdisjoint(text[end + 1 : first]))
+                        ]
+            if not longer:
+                return longer
+            places = longer
         return places
 
     def _said(self, pattern: Pattern, place: Place, words: Words) -> bool:
@@ -221,9 +256,6 @@ class Lexicon:
         return (pattern.in_quotes or not words.quoted[place[0]]) and (
             pattern.after_negation or not self._negated(words, place[0])
         )
-
-    def _holds_negator(self, words: Words, start: int, end: int) -> bool:
-        return any(words.words[number] in self._negators for number in range(start, end))
 
     def _negated(self, words: Words, first: int) -> bool:
         if words.words[first] in self._openers:
@@ -243,10 +275,10 @@ def _excepted(hit: Hit, places: Iterable[Place]) -> bool:
 
 
 def _often(everyday: frozenset[str]) -> Callable[[frozenset[str]], float]:
-    """How often a run may stand in a text: everyday words often, few letters more often than many."""
+    """How often a run may stand in a text: everyday words often, few letters more often than many; large runs cost memory."""
 
     def often(run: frozenset[str]) -> float:
-        return sum(
+        return len(run) / 1_000 + sum(
             (1.0 if everyday.issuperset(phrase.split()) else 0.02) / (len(phrase) * (1 + phrase.count(" ")) ** 2)
             for phrase in run
         )

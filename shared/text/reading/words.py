@@ -28,7 +28,8 @@ _YOUNG, _OLD, _OLDEST = 18, 65, 115
 class Words:
     """The words of a text. `sentence` and `clause` number them by place.
 
-    `normal` is what the lexicons search: in it, word number `at[p]` begins at p, which is `places` of that number.
+    `normal` is what the lexicons search: in it, word number `at[p]` begins at p, which is `places` of that number. The last of
+    the `places` is the end.
     """
 
     text: str
@@ -71,67 +72,61 @@ def read_words(text: str, forms: Mapping[str, str]) -> Words:
     spans: list[tuple[int, int]] = []
     sentence: list[int] = []
     clause: list[int] = []
+    add, add_span, add_sentence, add_clause = words.append, spans.append, sentence.append, clause.append
     inside = part = place = 0
     letters = shouted = exclamations = emoji = 0
-    number_before = False
+    repeats = _REPEATED.search(lower) is not None
     pieces = _BETWEEN.split(lower)
-    for index, piece in enumerate(pieces):
+    pieces.append("")
+    for index in range(0, len(pieces), 2):
+        piece, between = pieces[index], pieces[index + 1]
         start, place = place, place + len(piece)
-        if index % 2:  # what stands between two words
-            if piece == " ":
-                continue
-            if number_before and piece in (".", ",") and pieces[index + 1][:1].isdigit():
-                number_before = False  # "1.20", "4,000": one number, and no age
-                words[-1] = "#"
-                pieces[index + 1] = pieces[index + 1].lstrip("0123456789")
-                place += len(text[place:]) - len(text[place:].lstrip("0123456789"))
-                spans[-1] = (spans[-1][0], place)
-                continue
-            if not piece.isascii():
-                for found in _EMOJI.finditer(piece):
-                    emoji += 1
-                    words.append(found[0])
-                    spans.append((start + found.start(), start + found.end()))
-                    sentence.append(inside)
-                    clause.append(part)
-            if _STOPS.search(piece):
-                inside += 1
-                part += 1
-                exclamations += piece.count("!")
-            elif _PAUSES.search(piece):
-                part += 1
-            number_before = False
-            continue
-        if not piece:
-            continue
-        word = forms.get(piece)
+        number = False
+        word = forms.get(piece) if piece else ""
         if word is None:
-            if piece[0].isdigit():
+            if piece.isascii() and piece.isalpha():
+                word = _unrepeated(piece, forms) if repeats else piece
+            elif piece[0].isdigit():
                 word = _number(piece)
-                number_before = True
-            elif piece.isascii() and piece.isalpha():
-                word = piece if _REPEATED.search(piece) is None else _unrepeated(piece, forms)
+                number = True
             else:
                 word = _one_spelling(piece, forms)
-                if not word:
-                    continue
-        letters += place - start
-        if place - start > 1 and text[start] != piece[0] and text[start:place].isupper() and not _is_mask(piece):
-            shouted += place - start
-        span = (start, place)
-        if " " in word:
-            for each in word.split(" "):
-                words.append(each)
-                spans.append(span)
-                sentence.append(inside)
-                clause.append(part)
-        else:
-            words.append(word)
-            spans.append(span)
-            sentence.append(inside)
-            clause.append(part)
+        if word:
+            letters += place - start
+            if text[start] != piece[0] and place - start > 1 and text[start:place].isupper() and not _is_mask(piece):
+                shouted += place - start
+            for each in word.split(" ") if " " in word else (word,):
+                add(each)
+                add_span((start, place))
+                add_sentence(inside)
+                add_clause(part)
+        if between == " ":
+            place += 1
+            continue
+        if number and between in (".", ",") and pieces[index + 2][:1].isdigit():
+            # "1.20", "4,000": one number, and no age
+            words[-1] = "#"
+            rest = pieces[index + 2].lstrip("0123456789")
+            place += 1 + len(pieces[index + 2]) - len(rest)
+            pieces[index + 2] = rest
+            spans[-1] = (start, place)
+            continue
+        if not between.isascii():
+            for found in _EMOJI.finditer(between):
+                emoji += 1
+                add(found[0])
+                add_span((place + found.start(), place + found.end()))
+                add_sentence(inside)
+                add_clause(part)
+        place += len(between)
+        if _STOPS.search(between):
+            inside += 1
+            part += 1
+            exclamations += between.count("!")
+        elif _PAUSES.search(between):
+            part += 1
     normal = " ".join(words)
-    places = list(accumulate((len(each) + 1 for each in words[:-1]), initial=1)) if words else []
+    places = list(accumulate((len(each) + 1 for each in words), initial=1))
     at = {position: number for number, position in enumerate(places)}
     quoted = _quoted(text, spans)
     return Words(
