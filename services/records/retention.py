@@ -53,7 +53,8 @@ def routes(pool: Pool, keys: Authenticator, policies: Policies) -> Router:
     async def retention(request: Request, asked: Asked) -> dict[str, Any]:
         """A page in order of id; `next` is the `after` of the next page, or null. `kept`: so many of the page are not due yet.
 
-        Each has `hold` (why it must not be erased, or null), `due_at`, `afterwards` (erase or review) and by which `rules`.
+        Each has `hold` (why it must not be erased, or null), `due_at`, `afterwards` (erase or review), and by which `rules` of
+        which `policy`.
         Erasing is another call.
         """
         await keys.check(request.headers, SCOPE)
@@ -63,8 +64,12 @@ def routes(pool: Pool, keys: Authenticator, policies: Policies) -> Router:
                 return {"complaints": [dict(row) for row in rows], "kept": 0, "policy": None, "next": _next(rows)}
             now = await conn.fetchval(NOW)
             rows = await conn.fetch(CASES, asked.after, PAGE)
+        judged = []
+        for row in rows:
+            policy = policies.in_force(now, now, row["complaint_id"])
+            found = judge(policy, read_case(row["folded"]), row["hold"], now)
+            judged.append({"complaint_id": row["complaint_id"], **found})
         policy = policies.in_force(now, now)
-        judged = [{"complaint_id": row["complaint_id"], **judge(policy, read_case(row["folded"]), row["hold"], now)} for row in rows]
         due = [each for each in judged if each["hold"] is not None or each["due_at"] <= now]
         about = {"id": policy.id, "version": policy.version, "digest": policy.digest}
         return {"complaints": due, "kept": len(judged) - len(due), "policy": about, "next": _next(rows)}
@@ -80,6 +85,7 @@ def judge(policy: Policy, case: Case, hold: str | None, now: datetime) -> dict[s
     if hold is None and result.outcome["hold"] == "legal":
         hold = f"by rule {', '.join(result.rules)} of {policy.id}"
     return {
+        "policy": f"{policy.id}/{policy.version}",
         "status": case.status,
         "closed_at": case.closed_at,
         "last_event_at": case.last_event_at,

@@ -20,6 +20,7 @@ from shared.policy.distribution.actions import Request
 from shared.policy.distribution.packaged import packaged as packaged_document
 from shared.policy.distribution.records import Records
 from shared.policy.distribution.replica import Replica
+from shared.policy.distribution.versions import kind_of, load_version, published_beside
 from shared.policy.document import load_policy
 from shared.policy.evaluate import Policy
 from shared.postgres.pool import Pool
@@ -41,6 +42,50 @@ spec:
   tests:
     - {{name: severe, given: {{complaint: {{severity: 5}}}}, expect: {{tier: {tier}, rules: [R-1]}}}}
 {rest}"""
+
+
+# The other kinds that are distributed: at which service, and a document of each. Reading rules name `HOUSE`.
+OTHERS: dict[str, tuple[str, str]] = {
+    "IntakePolicy": ("intake", """\
+apiVersion: complaints.policy/v1
+kind: IntakePolicy
+metadata: {{id: test.intake, version: {version}, owner: tests, reason: a test}}
+spec:
+  language: cel-subset/1
+  facts: intake-facts/1
+  hit_policy: COLLECT
+  rules:
+    - {{id: R-1, when: complaint.issues >= 3, then: {{severity: 3}}}}
+  default: {{severity: 1}}
+"""),
+    "ReadingRules": ("intake", """\
+apiVersion: complaints.policy/v1
+kind: ReadingRules
+metadata: {{id: test.reading, version: {version}, owner: tests, reason: a test}}
+spec:
+  lexicons: {{en: [house.yaml]}}
+  fallback_language: en
+  categories: {{billing: 1.0}}
+"""),
+    "RecordsPolicy": ("records", """\
+apiVersion: complaints.policy/v1
+kind: RecordsPolicy
+metadata: {{id: test.records, version: {version}, owner: tests, reason: a test}}
+spec:
+  language: cel-subset/1
+  facts: records-facts/1
+  hit_policy: FIRST
+  rules:
+    - {{id: R-1, when: complaint.severity >= 3, then: {{retain_for: 20d}}}}
+  default: {{retain_for: 10d}}
+"""),
+}  # fmt: skip
+HOUSE = {"house.yaml": "labels: {threat.press: the gazette}\n"}
+
+
+def text_of(kind: str, version: int) -> str:
+    """A document of any kind."""
+    return document(version) if kind == "EscalationPolicy" else OTHERS[kind][1].format(version=version)
 
 
 def document(version: int, *, id: str = "test.policy", tier: int = 2, severity: int = 5, rest: str = "") -> str:
@@ -118,8 +163,11 @@ async def until(condition: Callable[[], bool], within_s: float = 30.0) -> float:
 
 async def publish(kafka: KafkaSettings, text: str) -> VersionPublished:
     """As `amends policy publish` does."""
-    loaded = load_policy(text, origin="test")
-    await topics.write(kafka, SERVICE, lambda r: actions.publish(r, loaded, text, "tests", datetime.now(UTC)))
+    parts = HOUSE if kind_of(text) == "ReadingRules" else {}
+    loaded = load_version(text, origin="test", beside=published_beside(parts, "test"))
+    await topics.write(
+        kafka, loaded.service, lambda r: actions.publish(r, loaded, text, "tests", datetime.now(UTC), parts)
+    )
     return actions.published(await topics.read_all(kafka), loaded.id, loaded.version)
 
 

@@ -1,5 +1,7 @@
 """Processes that are killed, cut off and fed late or out of order, while versions are activated and rolled back.
 
+Processes of escalation, of records, and of intake, which follows two documents: its policy and its reading rules.
+
 Every decision must be by a version that was in force at the event's time, as far as anybody can know it: what had reached
 Kafka FRESH_S before is known. A process that cannot be sure says so (`lag`).
 """
@@ -9,7 +11,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -22,18 +27,25 @@ from shared.errors import NotReady
 from shared.policy.distribution import actions, topics
 from shared.policy.distribution import replica as replica_module
 from shared.policy.distribution.actions import Request
-from shared.policy.distribution.line import in_force_at
+from shared.policy.distribution.line import Versioned, in_force_at
+from shared.policy.distribution.packaged import packaged
 from shared.policy.distribution.replica import Replica
 from shared.postgres.pool import Pool
-from tests.distribution.parts import SERVICE, document, publish, replica, running, until
+from shared.telemetry.health import Progress
+from shared.text.reading.rules import Rules
+from tests.distribution.parts import HOUSE, OTHERS, SERVICE, publish, running, text_of, until
 
 SECONDS = 12.0
+OF = {"EscalationPolicy": SERVICE} | {kind: service for kind, (service, _) in OTHERS.items()}
+KINDS = tuple(OF)  # of intake the policy first
+RUNNING = ("escalation", "escalation", "intake", "intake", "records")
 FRESH_S, LEAD = 0.8, timedelta(seconds=2.5)
 
 
 class Made(NamedTuple):
-    """One decision: of something that happened `at`, made `now`."""
+    """One decision by a document of that kind: of something that happened `at`, made `now`."""
 
+    kind: str
     at: datetime
     now: datetime
     activation: int
@@ -42,17 +54,21 @@ class Made(NamedTuple):
 
 
 class World:
-    """What the test knows: when each activation was written, and every decision."""
+    """What the test knows: when each activation was written, by service and number, and every decision."""
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
-        self.landed: dict[int, tuple[Activation, datetime]] = {}
+        self.landed: dict[tuple[str, int], tuple[Activation, datetime]] = {}
         self.made: list[Made] = []
         self.faults: Counter[str] = Counter()
 
+    def of_kind(self, kind: str) -> list[tuple[Activation, datetime]]:
+        """The activations of one kind of document, by seq, and when each was written for sure."""
+        return [self.landed[key] for key in sorted(self.landed) if self.landed[key][0].kind == kind]
+
 
 async def test_no_decision_is_by_a_version_that_was_not_in_force(
-    kafka: KafkaSettings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaSettings, pool: Pool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     world = World(seed=20_261_122)
     monkeypatch.setattr(replica_module, "topics", SimpleNamespace(Reader=_unreliable(world), write=topics.write))
@@ -61,17 +77,31 @@ async def test_no_decision_is_by_a_version_that_was_not_in_force(
     monkeypatch.setattr(replica_module, "RETRY_S", 0.2)
     monkeypatch.setattr(actions, "MIN_LEAD", LEAD)
 
-    async with running(replica(kafka, pool)) as (one,):
-        await until(lambda: one.fresh and one._recorded)
-    for a in (await topics.read_all(kafka)).of_service(SERVICE):
-        world.landed[a.seq] = (a, a.decided_at)
+    for name, text in HOUSE.items():
+        (tmp_path / name).write_text(text)
+
+    def starts(service: str) -> Replica:
+        kinds = [kind for kind in KINDS if OF[kind] == service]
+        documents = [packaged(text_of(kind, 1), origin=kind, folder=tmp_path) for kind in kinds]
+        return Replica(service=service, packaged=documents, kafka=kafka, pool=pool, progress=Progress())
+
+    for service in set(OF.values()):
+        async with running(starts(service)) as (one,):
+            await until(lambda one=one: one.fresh and one._recorded)  # type: ignore[misc]
+        for a in (await topics.read_all(kafka)).of_service(service):
+            world.landed[service, a.seq] = (a, a.decided_at)
     deadline = time.monotonic() + SECONDS
-    await asyncio.gather(_operate(world, kafka, deadline), *(_process(world, kafka, pool, deadline) for _ in range(3)))
+    await asyncio.gather(
+        *(_operate(world, kafka, deadline, service) for service in sorted(set(OF.values()))),
+        *(_process(world, partial(starts, service), deadline) for service in RUNNING),
+    )
 
     assert all(world.faults[name] for name in ("killed", "lagged")), world.faults
     sure = [made for made in world.made if not made.lag]
-    assert len(sure) > 100
-    assert {made.activation for made in sure} > {1}, "something was switched"
+    for kind in KINDS:
+        decided = [made.activation for made in sure if made.kind == kind]
+        assert len(decided) > 20
+        assert len(set(decided)) > 1, "something was switched"
     wrong = [made for made in sure if (made.activation, made.late) not in _allowed(world, made)]
     assert not wrong, (len(wrong), wrong[0], _allowed(world, wrong[0]), world.landed)
     assert any(made.late for made in sure)
@@ -79,7 +109,7 @@ async def test_no_decision_is_by_a_version_that_was_not_in_force(
 
 def _allowed(world: World, made: Made) -> set[tuple[int, bool]]:
     """What may decide it, and whether late: by all that was surely known, and by what might have been known besides."""
-    written = [world.landed[seq] for seq in sorted(world.landed)]
+    written = world.of_kind(made.kind)
     surely = sum(1 for _, landed in written if landed < made.now - timedelta(seconds=FRESH_S))
     perhaps = sum(1 for a, _ in written if a.decided_at <= made.now)
     known = ([a for a, _ in written[:count]] for count in range(surely, perhaps + 1))
@@ -87,35 +117,35 @@ def _allowed(world: World, made: Made) -> set[tuple[int, bool]]:
     return {(then.seq if then else 0, then != now) for then, now in found}
 
 
-async def _operate(world: World, kafka: KafkaSettings, deadline: float) -> None:
-    """Publish and activate one version after the other; every third time roll back."""
-    number = 1
+async def _operate(world: World, kafka: KafkaSettings, deadline: float, service: str) -> None:
+    """Publish and activate one version after the other of a service's documents; every third time roll back."""
+    kinds, number = [kind for kind in KINDS if OF[kind] == service], 1
     while time.monotonic() < deadline:
         await asyncio.sleep(world.random.uniform(0.1, 0.5))
-        now = datetime.now(UTC)
-        current = in_force_at([a for a, _ in world.landed.values()], now)
+        kind, now = world.random.choice(kinds), datetime.now(UTC)
+        current = in_force_at([a for a, _ in world.of_kind(kind)], now)
         held = await topics.read_all(kafka)
         if world.random.random() < 0.4 and current is not None and current.version > 1:
-            version = held.versions[f"test.policy/{current.version}"]
+            version = held.versions[f"{current.policy}/{current.version}"]
 
             def decide(r: topics.Records, of: object = version) -> list[Activation]:
                 return actions.roll_back(r, of, None, Request("tests", "bad"), datetime.now(UTC))  # type: ignore[arg-type]
         else:
             number += 1
-            version = await publish(kafka, document(number))
+            version = await publish(kafka, text_of(kind, number))
 
             def decide(r: topics.Records, of: object = version) -> list[Activation]:
                 return actions.activate(r, of, 1, Request("tests", "good"), datetime.now(UTC))  # type: ignore[arg-type]
 
-        for written in await topics.write(kafka, SERVICE, decide):
+        for written in await topics.write(kafka, OF[kind], decide):
             assert isinstance(written, Activation)
-            world.landed[written.seq] = (written, datetime.now(UTC))
+            world.landed[OF[kind], written.seq] = (written, datetime.now(UTC))
 
 
-async def _process(world: World, kafka: KafkaSettings, pool: Pool, deadline: float) -> None:
+async def _process(world: World, start: Callable[[], Replica], deadline: float) -> None:
     """A process that decides; now and then it is killed, and another one begins."""
     while time.monotonic() < deadline:
-        async with running(replica(kafka, pool)) as (one,):
+        async with running(start()) as (one,):
             until_killed = min(deadline, time.monotonic() + world.random.uniform(1.0, 5.0))
             while time.monotonic() < until_killed:
                 await _decide(world, one)
@@ -129,10 +159,12 @@ async def _decide(world: World, one: Replica) -> None:
             await one.caught_up()
         now = datetime.now(UTC)
         at = now - timedelta(seconds=world.random.choice([0.0, 0.0, 0.5, 3.0]))
-        policy = one.in_force(at, now)
+        found: list[Versioned] = [one.in_force(at, now)]
+        if found[0].service == "intake":
+            found.append(one.other(Rules, at, now))
     except (NotReady, TimeoutError):
         return  # it waits: no decision without a version
-    world.made.append(Made(at, now, policy.activation, policy.late, policy.lag))
+    world.made += [Made(by.kind, at, now, by.activation, by.late, by.lag) for by in found]
 
 
 def _unreliable(world: World) -> type[topics.Reader]:
