@@ -79,16 +79,12 @@ class Templates:
         """The message in that language, else in English. Raises TemplateRefused."""
         language = language if f"{name}.{language}.txt" in self._compiled else FALLBACK
         template = self._compiled[f"{name}.{language}.txt"]
-        shown = {**values, "language": language}
-        subject = " ".join(_bounded(template.subject, name, shown).split())
-        return Words(subject[:200], _bounded(template.text, name, shown).strip() + "\n")
+        return _written(template, name, {**values, "language": language})
 
     def try_out(self, origin: str, source: str, values: Mapping[str, Any], language: str) -> Words:
         """The words of a template that is not in use yet. Raises TemplateRefused."""
         template = self._compile(origin, source)
-        shown = {**values, "language": language}
-        subject = " ".join(_bounded(template.subject, origin, shown).split())
-        return Words(subject[:200], _bounded(template.text, origin, shown).strip() + "\n")
+        return _written(template, origin, {**values, "language": language})
 
     def _compile(self, origin: str, source: str) -> _Compiled:
         if len(source) > MAX_SOURCE:
@@ -113,11 +109,18 @@ def day(iso: str, zone: str = "UTC", language: str = FALLBACK) -> str:
     return _FORMS.get(language, _FORMS[FALLBACK]).format(d=at.day, m=months[at.month - 1], y=at.year)
 
 
-def _bounded(template: Any, origin: str, values: Mapping[str, Any]) -> str:
+def _written(template: _Compiled, origin: str, values: Mapping[str, Any]) -> Words:
+    """Subject and text, from one set of values: setting up those costs as much as writing a line."""
+    context = template.text.new_context(values)
+    subject = " ".join(_bounded(template.subject, origin, context).split())
+    return Words(subject[:200], _bounded(template.text, origin, context).strip() + "\n")
+
+
+def _bounded(template: Any, origin: str, context: Any) -> str:
     """The text, as long as it and its time stay within bounds."""
     parts, length, deadline = [], 0, time.monotonic() + MAX_SECONDS
     try:
-        for part in template.generate(values):
+        for part in template.root_render_func(context):
             length += len(part)
             parts.append(part)
             if length > MAX_TEXT or time.monotonic() > deadline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import structlog
@@ -36,34 +37,70 @@ HALT_RETRY_S = 15.0
 
 
 class Timers:
-    """Fires the timers of one service; any number of replicas may do so at the same time."""
+    """Fires the timers of one service; any number of replicas may do so at the same time.
 
-    def __init__(self, *, service: str, pool: Pool, saves: Saves[Any], progress: Progress) -> None:
+    So may two lanes of one process: in a backlog, one decides while PostgreSQL writes what the other has decided.
+    """
+
+    def __init__(
+        self, *, service: str, pool: Pool, saves: Saves[Any], progress: Progress, turn: asyncio.Lock | None = None
+    ) -> None:
         self._service = service
         self._pool = pool
         self._saves = saves
         self._progress = progress
         self._most = BATCH
         self._taken: Inputs = ()
+        # Held from before a transaction begins until it has taken its timers: the lanes take them in due order.
+        self._turn = turn or asyncio.Lock()
+        self._my_turn = False
 
     async def run(self) -> None:
         """Fire what is due, then sleep until the next is (a second at most)."""
-        while True:
-            try:
-                await self._fire()
-            except TooManyDeadLetters as error:
-                log.error("timers stopped", service=self._service, reason=str(error))
-                self._progress.halt("timers", str(error))
+        beside = Timers(
+            service=self._service, pool=self._pool, saves=self._saves, progress=self._progress, turn=self._turn
+        )
+        second: asyncio.Task[None] | None = None
+        try:
+            while True:
+                try:
+                    await self._fire()
+                except TooManyDeadLetters as error:
+                    log.error("timers stopped", service=self._service, reason=str(error))
+                    self._progress.halt("timers", str(error))
+                    self._progress.beat("timers")
+                    await asyncio.sleep(HALT_RETRY_S)
+                    self._progress.resume("timers")
+                    continue
                 self._progress.beat("timers")
-                await asyncio.sleep(HALT_RETRY_S)
-                self._progress.resume("timers")
-                continue
-            self._progress.beat("timers")
-            if len(self._taken) < self._most:
-                await asyncio.sleep(await self._pause())
+                if second is not None and second.done():
+                    second.result()  # a defect in it ends the process: crash-only
+                    second = None
+                if self._full:
+                    second = second or asyncio.create_task(beside._drain())
+                else:
+                    await asyncio.sleep(await self._pause())
+        finally:
+            if second is not None:
+                second.cancel()
+                await asyncio.gather(second, return_exceptions=True)
+
+    @property
+    def _full(self) -> bool:
+        """Whether there may be more that is due."""
+        return len(self._taken) >= self._most
+
+    async def _drain(self) -> None:
+        """Fire until nothing more is due. That there are too many dead letters is for the first lane to say."""
+        with contextlib.suppress(TooManyDeadLetters):
+            await self._fire()
+            while self._full:
+                await self._fire()
 
     async def _fire(self) -> None:
         """Fire one batch. One that cannot be saved is halved, until the timer to blame stands alone and is parked."""
+        await self._turn.acquire()
+        self._my_turn = True
         try:
             await self._saves.act(self._take)
             self._most = min(BATCH, self._most * 2)
@@ -77,6 +114,13 @@ class Timers:
             if len(taken) == 1:
                 await self._park(taken[0], f"saving failed: {error}")
             self._most = max(1, len(taken) // 2)
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        if self._my_turn:
+            self._my_turn = False
+            self._turn.release()
 
     async def _park(self, blamed: Input, reason: str) -> None:
         async def take(conn: Connection) -> Inputs:
@@ -97,6 +141,7 @@ class Timers:
     async def _take(self, conn: Connection) -> Inputs:
         self._taken = ()
         rows = await conn.fetch(TAKE_DUE, self._most)
+        self._pass_on()
         if rows:
             await failpoints.reach("timers.after_claim")
         inputs = []

@@ -23,7 +23,7 @@ from services.followup.domain.promises import (
 )
 from services.followup.domain.state import FollowUpState, Outbound, Planned
 from services.followup.domain.updates import KINDS, UPDATE, NoteProgress
-from shared.contracts.complaints import ComplaintReceived, Contact, ContactAdded, ReplySent
+from shared.contracts.complaints import ComplaintReceived, Contact, ContactAdded, ReplySent, SubmissionSetAside
 from shared.contracts.decision import Decision, Due, Refused, Settled
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import HandOffAccepted, StatusChanged, TierDecided
@@ -44,7 +44,8 @@ Command = PromiseCommand | NoteProgress | CheckFact | AnswerCheckIn | StopContac
 _NEW = FollowUpState()
 # What follow-up reads. Of an event of another type it only notes that it was there.
 READS: Mapping[str, type[EventData]] = {
-    each.TYPE: each for each in (ComplaintReceived, ContactAdded, ReplySent, TierDecided, StatusChanged, HandOffAccepted)
+    each.TYPE: each
+    for each in (ComplaintReceived, ContactAdded, ReplySent, SubmissionSetAside, TierDecided, StatusChanged, HandOffAccepted)
 }
 UNKNOWN = Refused(
     404, "No such complaint", "Follow-up knows no complaint with this id. If it was just sent, try again in a moment."
