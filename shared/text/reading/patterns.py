@@ -21,12 +21,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from itertools import product
+from math import prod
 from typing import NamedTuple
 
 from shared.frozen import dataclass
 
 MAX_PHRASES = 400  # of one run; what stands for more is cut into runs that follow one another
 MAX_VARIANTS = 64
+MAX_ALTERNATIVES = 20_000  # of one parenthesis
 DEFAULT_GAP = 4
 _NUMBERS = frozenset(("#", "#young", "#adult", "#old"))
 _TOKEN = re.compile(r"[()|]|\{\w+\}|[^\s(){}|]+")
@@ -221,6 +223,8 @@ def _sequence(
             alternatives: set[str] = set()
             while True:
                 inside, index = _sequence(tokens, index, text, lists)
+                if len(alternatives) + prod(map(len, inside)) > MAX_ALTERNATIVES:
+                    raise PatternRefused(f"'{text[:100]}': a parenthesis stands for more than {MAX_ALTERNATIVES:,} phrases")
                 alternatives.update(" ".join(part for part in parts if part) for parts in product(*inside))
                 if index >= len(tokens):
                     raise PatternRefused(f"'{text}': a parenthesis is not closed")
