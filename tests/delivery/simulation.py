@@ -103,6 +103,7 @@ class World:
                 return [*self.problems, "the clients got no answers"]
             self._add_garbage()
             self.chaos = False
+            await killer  # it uses the connection that looks whether all is at rest
             if not await self._drained():
                 return [*self.problems, f"not drained: {await self._what_is_left()}"]
         return [*self.problems, *await check(self._dsn, self.books)]

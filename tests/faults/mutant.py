@@ -36,15 +36,15 @@ def noseen() -> None:
 
 def ackfirst() -> None:
     """Intake acknowledges, then stores."""
-    from services.intake import accept
+    from services.intake.group_commit import Answer, GroupCommit
 
-    commit = accept.Acceptance.accept
+    commit = GroupCommit.accept
 
-    async def acknowledge(self: Any, items: Sequence[Any]) -> list[accept.Answer]:
+    async def acknowledge(self: Any, items: Sequence[Any]) -> list[Answer]:
         self.later = asyncio.ensure_future(commit(self, items))
         return ["accepted"] * len(items)
 
-    accept.Acceptance.accept = acknowledge  # type: ignore[method-assign]
+    GroupCommit.accept = acknowledge  # type: ignore[method-assign]
 
 
 def slowfind() -> None:

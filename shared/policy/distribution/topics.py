@@ -88,6 +88,14 @@ class Reader:
             self.ended_at = min(at for at in seen if at is not None)
         return records
 
+    async def settled(self) -> bool:
+        """Whether no write is under way: one that its writer knows to be committed may take a moment to be seen by readers."""
+        for partition in self._partitions:
+            end = self._consumer.highwater(partition)
+            if end is None or await self._consumer.position(partition) < end:
+                return False
+        return True
+
     async def _end_seen(self, partition: TopicPartition) -> float | None:
         """When (monotonic) the broker last told an end that we have reached; None while there is more to read."""
         end, polled_ms = self._consumer.last_stable_offset(partition), self._consumer.last_poll_timestamp(partition)
@@ -105,7 +113,7 @@ async def read_all(kafka: KafkaSettings, topics: Sequence[str] = (POLICY_VERSION
     try:
         async with asyncio.timeout(READ_TIMEOUT_S), Reader(kafka, topics, ONCE_POLL_MS) as reader:
             began = time.monotonic()
-            while reader.ended_at is None or reader.ended_at < began:
+            while reader.ended_at is None or reader.ended_at < began or not await reader.settled():
                 for record in await reader.poll():
                     records.add(*record)
     except TimeoutError:
