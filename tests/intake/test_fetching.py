@@ -23,7 +23,7 @@ from shared.http.server import Server
 from shared.postgres.migrate import migrate
 from shared.postgres.outbox import unpack
 from shared.postgres.pool import make_pool
-from tests.intake.test_hooks import VAULT, Bed, secret_of
+from tests.intake.hook_bed import VAULT, Bed, secret_of
 
 TOKENS = {
     "zendesk": "bot@example.com/token:t0k", "freshdesk": "fdkey", "hubspot": "pat-1", "front": "front-token", "intercom": "ic-token",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import random
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
@@ -14,8 +16,9 @@ from hypothesis import strategies as st
 
 from services.intake import trying
 from services.intake.adapters import ADAPTERS
-from services.intake.submissions import Rejection, Unreadable
+from services.intake.submissions import Delivery, Rejection, Unreadable
 from shared.contracts.codec import write_data
+from tests.intake.hook_bed import EVENTS
 from tests.intake.test_payloads import Case, cases
 
 JSON_CASES = [case for case in cases() if case.body[:1] in (b"{", b"[") and case.about != "Not JSON"]
@@ -153,3 +156,15 @@ def test_ten_thousand_headers_are_as_good_as_one() -> None:
     case = JSON_CASES[0]
     headers = {f"x-{number}": "y" * 100 for number in range(10_000)}
     assert judged(case.adapter, case.body, headers)
+
+
+@pytest.mark.parametrize("adapter", sorted(EVENTS))
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_hostile_bodies_are_read_or_unreadable_in_bounded_time(adapter: str, data: st.DataObject) -> None:
+    start = EVENTS[adapter]
+    cut = data.draw(st.integers(0, len(start)))
+    body = start[:cut] + data.draw(st.binary(max_size=30)) + start[cut + data.draw(st.integers(0, 10)) :]
+    delivery = Delivery(UUID(int=1), adapter, datetime(2026, 3, 2, tzinfo=UTC), "application/json", {}, body)
+    with contextlib.suppress(Unreadable):
+        assert ADAPTERS[adapter].read(delivery) is not None
