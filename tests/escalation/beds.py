@@ -56,10 +56,10 @@ class Replica:
     """The objects of one process of escalation."""
 
     def __init__(
-        self, pool: Pool, policy: str = OWN, directory: str | None = None, links: Links | None = None
+        self, pool: Pool, policy: str = OWN, teams: str | None = None, links: Links | None = None
     ) -> None:
         self.pool, self.progress = pool, Progress()
-        found = read_directory(directory, origin="test")[0] if directory is not None else None
+        found = read_directory(teams, origin="test")[0] if teams is not None else None
         known = None if found is None else (lambda: found)
         self.handlers = Handlers(Fixed(load_policy(policy, origin="test")), known, links)
         state = TypeAdapter(EscalationState)
