@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from deploy.local.processes import Interrupted, StartFailed, interrupts
-from tests.bench import checkins, clocks, hops, imports, large, ledger, reload, rollback, sampler, webhooks, whole_way
+from tests.bench import checkins, clocks, hops, imports, large, ledger, reload, rollback, sampler, search, webhooks, whole_way
 from tests.bench.bed import SERVICES, servers, tell
 from tests.bench.parts import parts
 from tests.bench.policies import policies
@@ -23,9 +23,9 @@ QUICK_S = 6.0
 PROBE_S, SHORT_PROBE_S = 6.0, 3.0
 PARTS = (
     "limit", "hops", "whole_way", "rss", "parts", "adapters", "hooks",
-    "policy", "reload", "ledger", "csv", "checkins", "clocks", "large",
+    "policy", "reload", "ledger", "csv", "checkins", "clocks", "search", "large",
 )
-DEFAULT = PARTS[:-1]
+DEFAULT = PARTS[:-2]
 EXAMPLES = """\
 parts:
   limit      raw aiokafka: consume, parse, dump, produce the events that intake emits
@@ -45,11 +45,13 @@ parts:
              others are pending, up to 1,000,000; without it 200,000)
   clocks     one business-time computation, working all clocks out again, and how late timers fire: 100,000 open complaints
              with five clocks each (--complaints 1000000: a million)
+  search     every kind of search over 1,000,000 complaints (--complaints), and the index rebuilt from 200,000 events;
+             about 4 minutes and 4 GB of disk; only when it is asked for
   large      the hops with 1,000,000 complaints in the database, beside the same on empty tables. About 8 minutes and
              4 GB of disk; only when it is asked for
 
 examples:
-  python -m tests.bench                                    everything but large, about 6 minutes
+  python -m tests.bench                                    everything but search and large, about 6 minutes
   python -m tests.bench --quick --json bench.json          the same with little data, for a first look
   python -m tests.bench --part whole_way --seconds 60      the rate must last for 60 seconds
   python -m tests.bench --part hops --service escalation   one service's hop, and the limit it is compared with
@@ -158,6 +160,9 @@ async def measure(given: argparse.Namespace, folder: Path, results: dict[str, An
             results["checkins"] = await checkins.checkins(cluster, folder, due=due, pending=pending)
         if "clocks" in wanted:
             results["clocks"] = await clocks.clocks(cluster, given.complaints or (20_000 if given.quick else clocks.MANY))
+        if "search" in wanted:
+            quick = (50_000, 10_000) if given.quick else (search.COMPLAINTS, search.EVENTS)
+            results["search"] = await search.search(cluster, complaints=given.complaints or quick[0], events=quick[1])
         if "large" in wanted:
             results["large"] = await large.large(
                 cluster, folder, services, events=given.events, rounds=given.rounds, complaints=given.complaints or large.COMPLAINTS

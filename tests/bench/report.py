@@ -24,6 +24,8 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         yield from _whole_way(results["whole_way"])
     if "ledger" in results:
         yield from _ledger(results["ledger"])
+    if "search" in results:
+        yield from _search(results["search"])
     if "csv" in results:
         found = results["csv"]
         yield f"CSV import of {found['rows']:,} rows ({found['file_mb']} MB), from the command until each is a complaint in Kafka"
@@ -162,6 +164,18 @@ def _ledger(found: Mapping[str, Any]) -> Iterator[str]:
         f"  proof  {found['proof_p50_ms']:>9.2f} ms p50, {found['proof_p99_ms']:.2f} ms p99 of {found['leaves']:,} leaves   "
         f"bytes/event: payload {sizes['payload']}, its table {sizes['ledger_payload']}, leaves {sizes['ledger_leaf']}"
         f"   others {found['machine']['others']:.1f}"
+    )
+    yield ""
+
+
+def _search(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"search, {found['complaints']:,} complaints, {found['bytes_per_complaint']:,} bytes each (to reach: p95 100 ms)"
+    yield f"  {'all kinds':<32} {found['p50_ms']:>8.1f} ms p50 {found['p95_ms']:>8.1f} ms p95"
+    for name, times in sorted(found["kinds"].items(), key=lambda kind: -float(kind[1]["p95_ms"])):
+        yield f"  {name:<32} {times['p50_ms']:>8.1f} ms p50 {times['p95_ms']:>8.1f} ms p95"
+    yield (
+        f"  rebuild of {found['rebuilt_events']:,} events into {found['rebuilt_cases']:,} cases: {found['rebuild_events_s']:,.0f}/s, "
+        f"{found['rebuild_cpu_us']:.0f} us CPU each"
     )
     yield ""
 
