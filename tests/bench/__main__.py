@@ -12,7 +12,20 @@ from typing import Any
 import orjson
 
 from deploy.local.processes import Interrupted, StartFailed, interrupts
-from tests.bench import checkins, clocks, hops, imports, large, ledger, reload, rollback, sampler, search, webhooks, whole_way
+from tests.bench import (
+    checkins,
+    clocks,
+    hops,
+    imports,
+    large,
+    ledger,
+    reload,
+    rollback,
+    sampler,
+    search,
+    webhooks,
+    whole_way,
+)
 from tests.bench.bed import SERVICES, servers, tell
 from tests.bench.parts import parts
 from tests.bench.policies import policies

@@ -35,21 +35,25 @@ insert into case_index (
     complaint_id, changed_idx, changed_at, received_at, status, tier, team, owner, cause, channel, source, severity, heat, next_due, missed,
     remedy, resolution, outcome, language, words, folded
 )
-select md5(n::text)::uuid, n * 7, at, at, status, 1 + n % 4,
+select md5(n::text)::uuid, n * 7, at, at, status, 1 + (s * s * 4)::int % 4,
     case when n % 3 > 0 then 'team-' || n % 40 end, case when n % 5 > 0 then 'agent-' || n % 900 end,
     (array['delivery', 'refund', 'safety', 'billing', 'service', 'quality', 'other'])[1 + (r * r * 7)::int % 7],
     (array['email', 'phone', 'chat', 'web'])[1 + n % 4], 'shop-' || n % 12, 1 + n % 5,
-    (array['calm', 'frustrated', 'angry', 'abusive'])[1 + (r * r * 4)::int % 4],
+    (array['calm', 'frustrated', 'angry', 'abusive'])[1 + (s * s * 4)::int % 4],
     case when status in ('open', 'waiting') and n % 50 > 0 then $4::timestamptz + (n % 1000 - 100) * interval '1 hour' end,
-    status in ('open', 'waiting') and n % 17 = 0, 'refund', 'We refunded it', (array['solved', 'partly', 'not_solved'])[1 + n % 3], 'english',
+    status in ('open', 'waiting') and n % 17 = 0, 'refund', 'We refunded it',
+    (array['solved', 'partly', 'not_solved'])[1 + n % 3], 'english',
     to_tsvector('english', words), '{}'
 from (
-    select n, random() as r, $4::timestamptz - ($3::bigint - n) * interval '94 seconds' as at,
-        case when n > $3::bigint * 0.97 then 'open' when n % 200 = 0 then 'waiting' when n % 40 = 0 then 'resolved' else 'closed' end as status,
-        (select string_agg('w' || (power(random(), 4) * 20000)::int || chr((97 + g % 3)::int), ' ') from generate_series(1, 60 + n % 2) as g) as words
+    select n, random() as r, random() as s, $4::timestamptz - ($3::bigint - n) * interval '94 seconds' as at,
+        case when n > $3::bigint * 0.97 then 'open' when n % 200 = 0 then 'waiting' when n % 40 = 0 then 'resolved' else 'closed'
+            end as status,
+        (select string_agg('w' || (power(random(), 4) * 20000)::int || chr((97 + g % 3)::int), ' ')
+            from generate_series(1, 60 + n % 2) as g) as words
     from generate_series($1::bigint, $2::bigint) as n
 ) as made
 """
+INDEXES = "select indexname, indexdef from pg_indexes where tablename = 'case_index' and indexdef not like 'CREATE UNIQUE%'"
 
 
 async def search(cluster: Cluster, *, complaints: int, events: int) -> dict[str, Any]:
@@ -82,7 +86,7 @@ def _part(times: list[float], percent: int) -> float:
 async def _seed(conn: Any, complaints: int) -> None:
     """Rows first, indexes then: by far the fastest, and what a rebuilt index looks like."""
     await conn.execute("truncate case_index")
-    indexes = await conn.fetch("select indexname, indexdef from pg_indexes where tablename = 'case_index' and indexdef not like 'CREATE UNIQUE%'")
+    indexes = await conn.fetch(INDEXES)
     for row in indexes:
         await conn.execute(f"drop index {row['indexname']}")
     await conn.execute("select setseed(0.5)")
