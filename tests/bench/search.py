@@ -53,9 +53,6 @@ from (
     from generate_series($1::bigint, $2::bigint) as n
 ) as made
 """
-INDEXES = "select indexname, indexdef from pg_indexes where tablename = 'case_index' and indexdef not like 'CREATE UNIQUE%'"
-
-
 async def search(cluster: Cluster, *, complaints: int, events: int) -> dict[str, Any]:
     """Milliseconds of each kind of search over `complaints`, and events a second of a rebuild of `events`."""
     with fresh_database(cluster) as dsn:
@@ -86,7 +83,7 @@ def _part(times: list[float], percent: int) -> float:
 async def _seed(conn: Any, complaints: int) -> None:
     """Rows first, indexes then: by far the fastest, and what a rebuilt index looks like."""
     await conn.execute("truncate case_index")
-    indexes = await conn.fetch(INDEXES)
+    indexes = await conn.fetch(projector.INDEXES)
     for row in indexes:
         await conn.execute(f"drop index {row['indexname']}")
     await conn.execute("select setseed(0.5)")

@@ -41,6 +41,9 @@ def subject(number: int) -> UUID:
     return UUID(int=random.Random(number).getrandbits(128))
 
 
+INDEXES = "select indexname, indexdef from pg_indexes where tablename = 'case_index' order by 1"
+
+
 class Index:
     """Records' tables, filled as the service fills them."""
 
@@ -137,12 +140,14 @@ async def test_rebuilt_it_is_identical_and_answers_meanwhile(index: Index) -> No
     await index.follow()
     await index.record(*((number, "escalation", changed("open", resolution="again kettle")) for number in range(0, 100, 5)))
     await index.follow()
-    before = await index.all()
+    before, indexes = await index.all(), await index.pool.fetch(INDEXES)
     seen: list[int] = []
     async with index.pool.acquire() as conn:
         total = await rebuild(conn, index.keys, lambda done, size: seen.append(done))
     assert total == seen[-1] == BATCH + 60 + 34 + 20
     assert await index.all() == before
+    assert await index.pool.fetch(INDEXES) == indexes
+    assert len(indexes) == 12
     await index.record((5000, "intake", received("New after the rebuild")))
     await index.follow()
     assert await index.find(text="after the rebuild") == [subject(5000)]

@@ -73,11 +73,18 @@ on conflict (complaint_id) do update set
 """
 BEGIN_REBUILD = """
 drop table if exists case_index_new;
-create table case_index_new (like case_index including all)
+create table case_index_new (like case_index including all excluding indexes);
+alter table case_index_new add primary key (complaint_id)
+"""
+# The other indexes come when the rows are there: that takes a small part of the time.
+INDEXES = """
+select indexname, indexdef from pg_indexes
+where schemaname = current_schema() and tablename = 'case_index' and indexdef not like 'CREATE UNIQUE %'
 """
 END_REBUILD = """
 drop table case_index;
 alter table case_index_new rename to case_index;
+alter index case_index_new_pkey rename to case_index_pkey;
 grant select, insert, update, delete on case_index to amends_records
 """
 # PostgreSQL's own text search, by the language that intake has found.
@@ -205,6 +212,7 @@ def _event(row: Any, cipher: Any) -> Event | None:
 async def rebuild(conn: Any, keys: CaseKeys, tell: Callable[[int, int], None] = lambda done, size: None) -> int:
     """Make the index again from the ledger; the old one answers until the new one takes its place. Returns the events read."""
     await conn.execute(BEGIN_REBUILD)
+    await conn.execute("set synchronous_commit = off; set statement_timeout = 0")  # what is lost in a crash was not in use yet
     size: int = await conn.fetchval("select size from ledger_head")
     position, total, done = -1, 0, BATCH
     while done == BATCH:
@@ -212,12 +220,20 @@ async def rebuild(conn: Any, keys: CaseKeys, tell: Callable[[int, int], None] = 
             done, position = await advance(conn, keys, "case_index_new", position, move=False)
         total += done
         tell(min(total, size), size)
+    names = [row["indexname"] for row in await conn.fetch(INDEXES)]
+    for row in await conn.fetch(INDEXES):
+        there, name = row["indexdef"], row["indexname"]
+        await conn.execute(there.replace(f" {name} ON ", f" {name}_new ON ", 1).replace(".case_index USING ", ".case_index_new USING ", 1))
+    await conn.execute("reset synchronous_commit; reset statement_timeout")
     async with conn.transaction():
         await conn.fetchval(TAKE)  # the projector waits for the few that are left
         while done := (await _rest(conn, keys, position))[0]:
             total, position = total + done, (await conn.fetchval("select idx from case_position"))
         await conn.execute(MOVE, position)
         await conn.execute(END_REBUILD)
+        for name in names:
+            await conn.execute(f"alter index {name}_new rename to {name}")
+    await conn.execute("analyze case_index")
     return total
 
 
