@@ -12,7 +12,7 @@ from uuid import UUID
 
 import typer
 
-from services.records.story import tell
+from services.records.story import plain, tell
 from shared.cli import Failed, WrongUse
 from shared.cli.client import AsJson, Client, Key, Url, print_json
 
@@ -116,9 +116,10 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for event in sorted(found["timeline"], key=lambda each: str(each["occurred_at"])):
         told = tell(event)
         yield f"{event['occurred_at'][:19]}  {told.what}: {told.text}"
-        contact = (event["data"] or {}).get("contact") or {}
-        if contact.get("text"):
-            yield from (f"    {line}" for line in str(contact["text"]).splitlines())
+        data = event["data"]
+        contact = data.get("contact") if isinstance(data, dict) else None  # recorded as it came: it may be anything
+        if isinstance(contact, dict) and contact.get("text"):
+            yield from (f"    {plain(line)}" for line in str(contact["text"]).splitlines())
 
 
 @app.command(epilog="Example: amends records retention --apply")

@@ -45,8 +45,12 @@ def tell(event: Mapping[str, Any]) -> Told:
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
             what, line = _LINES[event["type"]]
             told = Told(what, line(event["data"]))
-    # What outsiders have written must not steer a terminal.
-    return Told(told.what, "".join(c if c.isprintable() else " " for c in told.text))
+    return Told(told.what, plain(told.text))
+
+
+def plain(line: str) -> str:
+    """A line as it is shown on a terminal: what outsiders have written must not steer it."""
+    return "".join(c if c.isprintable() else " " for c in line)
 
 
 def _received(data: Data) -> Told:

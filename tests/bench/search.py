@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -29,6 +29,7 @@ PATTERNS = 5_000
 CHUNK = 50_000
 TIMES = 60
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
+Ask = Callable[[Any, random.Random], Awaitable[Any]]
 # Sixty words a complaint out of 20,000 that are as unevenly used as words are; three years of complaints, most of them closed.
 SEED = """
 insert into case_index (
@@ -97,14 +98,14 @@ async def _seed(conn: Any, complaints: int) -> None:
     await conn.execute("vacuum analyze case_index")
 
 
-def _kinds() -> dict[str, Callable[[random.Random], tuple[str, list[Any]]]]:
+def _kinds() -> dict[str, Ask]:
     """What people look for. Words are the more frequent the smaller their number."""
 
     def word(chance: random.Random, low: int, high: int) -> str:
         return f"w{chance.randrange(low, high)}{chance.choice('abc')}"
 
-    def asked(make: Callable[[random.Random], dict[str, Any]]) -> Callable[[random.Random], tuple[str, list[Any]]]:
-        return lambda chance: query.build(Search(**make(chance)), NOW)
+    def asked(make: Callable[[random.Random], dict[str, Any]]) -> Ask:
+        return lambda conn, chance: query.run(conn, Search(**make(chance)), NOW)
 
     return {
         "a rare word": asked(lambda c: {"text": word(c, 5000, 20000)}),
@@ -128,9 +129,9 @@ def _kinds() -> dict[str, Callable[[random.Random], tuple[str, list[Any]]]]:
         "a source, tier 4": asked(lambda c: {"source": f"shop-{c.randrange(12)}", "tier": (4,)}),
         "a tier that is not used": asked(lambda c: {"tier": (9,)}),
         "not solved, a late page": asked(lambda c: {"outcome": "not_solved", "after": c.randrange(100_000, 5_000_000)}),
-        "unattended": lambda c: (query.UNATTENDED, [500]),
-        "what changed": lambda c: (query.CHANGES, [c.randrange(100_000, 700_000), 200]),
-        "similar cases": lambda c: query.similar_to(_seeded(c.randrange(1, 10_000)), 10),
+        "unattended": lambda conn, c: conn.fetch(query.UNATTENDED, 500),
+        "what changed": lambda conn, c: conn.fetch(query.CHANGES, c.randrange(100_000, 700_000), 200),
+        "similar cases": lambda conn, c: _similar(conn, _seeded(c.randrange(1, 10_000))),
     }
 
 
@@ -143,12 +144,16 @@ def _seeded(number: int) -> UUID:
     return UUID(bytes=hashlib.md5(str(number).encode(), usedforsecurity=False).digest())
 
 
-async def _times(conn: Any, make: Callable[[random.Random], tuple[str, list[Any]]]) -> list[float]:
+async def _similar(conn: Any, complaint: UUID) -> Any:
+    sql, values = query.similar_to(complaint, 10)
+    return await conn.fetch(sql, *values)
+
+
+async def _times(conn: Any, ask: Ask) -> list[float]:
     chance, taken = random.Random(7), []
     for _ in range(TIMES):
-        sql, values = make(chance)
         began = time.perf_counter()
-        await conn.fetch(sql, *values)
+        await ask(conn, chance)
         taken.append((time.perf_counter() - began) * 1000)
     return taken
 

@@ -70,8 +70,13 @@ class Index:
             pass
 
     async def find(self, **asked: Any) -> list[UUID]:
-        sql, values = query.build(Search(**asked), datetime.now(UTC))
-        return [row["complaint_id"] for row in await self.pool.fetch(sql, *values)]
+        search, now = Search(**asked), datetime.now(UTC)
+        async with self.pool.acquire() as conn:
+            found = [row["complaint_id"] for row in await query.run(conn, search, now)]
+            for few in (False, True):  # two ways to the same answer
+                sql, values = query.build(search, now, few=few)
+                assert [row["complaint_id"] for row in await conn.fetch(sql, *values)] == found
+        return found
 
     async def all(self) -> list[dict[str, Any]]:
         return [dict(row) for row in await self.pool.fetch("select * from case_index order by complaint_id")]

@@ -33,8 +33,7 @@ def routes(pool: Pool, keys: Authenticator) -> Router:
         """By words and by what is known, the last changed first. `next` is the `after` of the next page, or null."""
         await keys.check(request.headers, READ)
         async with connection(pool) as conn:
-            sql, values = query.build(asked, await conn.fetchval("select app_now()"))
-            rows = await conn.fetch(sql, *values)
+            rows = await query.run(conn, asked, await conn.fetchval("select app_now()"))
         following = rows[-1]["changed_idx"] if len(rows) == asked.limit else None
         return {"complaints": [query.shown(row) for row in rows], "next": following}
 

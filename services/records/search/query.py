@@ -15,6 +15,7 @@ SHOWN = """complaint_id, changed_idx, changed_at, received_at, status, tier, tea
     next_due, missed, remedy, resolution, outcome"""
 # By the stem of the language, and as it stands: a name or a number has no stem.
 WORDS = "words @@ (websearch_to_tsquery({language}::regconfig, {words}) || websearch_to_tsquery('simple', {words}))"
+FEW = 1000
 # The words of a case that say most: those that few others have, by what the database knows of its most common ones; the marks
 # between events say nothing. Five of them at most match some thousand cases of a million.
 SIMILAR = f"""
@@ -69,8 +70,21 @@ class Search(BaseModel):
     after: int | None = Field(None, description="`next` of the page before.")
 
 
-def build(search: Search, now: datetime) -> tuple[str, list[Any]]:
-    """The SQL of a search with its values. Every value is a parameter; the texts are constants."""
+def probe(search: Search) -> tuple[str, list[Any]] | None:
+    """How many complaints have the words, counted up to FEW; None for a search without words.
+
+    What few have is looked up by its words and sorted then; what many have is found sooner going back from the newest. PostgreSQL
+    cannot know which it is for words that are not among the most common, and is wrong by a factor of a thousand.
+    """
+    if not search.text:
+        return None
+    wanted = WORDS.format(language="$1::text", words="$2")
+    sql = f"select count(*) from (select from case_index where {wanted} limit {FEW}) as found"  # noqa: S608 - constants only
+    return sql, [config_of(search.language), search.text.replace("\x00", " ")]
+
+
+def build(search: Search, now: datetime, *, few: bool = False) -> tuple[str, list[Any]]:
+    """The SQL of a search with its values. Every value is a parameter; the texts are constants. `few`: see `probe`."""
     values: list[Any] = []
     wanted: list[str] = []
 
@@ -104,7 +118,17 @@ def build(search: Search, now: datetime) -> tuple[str, list[Any]]:
     if search.after is not None:
         wanted.append(f"changed_idx < {given(search.after)}")
     where = f"where {' and '.join(wanted)} " if wanted else ""
-    return f"select {SHOWN} from case_index {where}order by changed_idx desc limit {given(search.limit)}", values  # noqa: S608
+    # An expression has no index: the rows are found first. Those of a time long ago, too, not going back from the newest.
+    order = "changed_idx + 0" if few or search.received_before is not None else "changed_idx"
+    return f"select {SHOWN} from case_index {where}order by {order} desc limit {given(search.limit)}", values  # noqa: S608
+
+
+async def run(conn: Any, search: Search, now: datetime) -> list[Any]:
+    """A page of a search."""
+    counting = probe(search)
+    few = counting is not None and await conn.fetchval(counting[0], *counting[1]) < FEW
+    sql, values = build(search, now, few=few)
+    return list(await conn.fetch(sql, *values))
 
 
 def shown(row: Any) -> dict[str, Any]:
