@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import os
 import signal
@@ -52,6 +53,7 @@ log = structlog.get_logger(__name__)
 S = TypeVar("S")
 Loop = Callable[[], Awaitable[None]]
 EXIT_FAILED = 70
+M_MMAP_THRESHOLD = -3  # malloc.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ class Parts:
 
 def run(service: str, build: Callable[[Base], Parts]) -> None:
     """Entry point of a service's process."""
+    _give_large_buffers_back()
     try:
         settings, kafka = load(ServiceSettings), load(KafkaSettings)
         settings.id_key_bytes()
@@ -154,6 +157,12 @@ def run(service: str, build: Callable[[Base], Parts]) -> None:
         log.critical("cannot start", reason=str(refusal))
         code = 2
     os._exit(code)  # client libraries may leave threads and tasks that would hold the process
+
+
+def _give_large_buffers_back() -> None:
+    """What is fetched and packed comes in megabytes: glibc would keep it in its heap, in pieces (40 MB after some load)."""
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 262_144)
 
 
 async def _serve(service: str, settings: ServiceSettings, kafka: KafkaSettings, build: Callable[[Base], Parts]) -> int:

@@ -25,9 +25,9 @@ from shared.telemetry.health import Progress
 log = structlog.get_logger(__name__)
 
 # Beyond this many events in memory the rest stays in the outbox, for the sweep: Kafka is away, or slower than we are.
-MAX_QUEUED_EVENTS = 20_000
-MAX_SEND_EVENTS = 2_000
-SWEEP_ROWS = 50
+MAX_QUEUED_EVENTS = 10_000
+MAX_SEND_EVENTS = 1_000
+SWEEP_ROWS = 10
 SWEEP_EVERY_S = 1.0
 
 

@@ -20,7 +20,7 @@ from tests.bench.samples import Samples
 from tests.harness.cluster import Cluster
 
 EVERY_S = 0.1
-STALLED_S = 20.0
+STALLED_S = 60.0
 CHUNK = 2_000
 PASSTHROUGH_S = 120.0
 HANDLED = "amends_events_handled_total"
