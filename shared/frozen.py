@@ -10,11 +10,9 @@ CI), and equality and hash are those of a frozen dataclass; at run time it is a 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import field
 from functools import cache
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 __all__ = ["dataclass", "field", "replace"]
 
@@ -28,18 +26,14 @@ else:
 
     def replace(old, /, **changes):
         """As of `dataclasses`: the same but for `changes`."""
-        values_of, places = _fields(type(old))
-        values = values_of(old)
+        places = _places(type(old))
+        values = [getattr(old, name) for name in places]
         for name, value in changes.items():
             values[places[name]] = value
         return type(old)(*values)
 
 
 @cache
-def _fields(of: type) -> tuple[Callable[[Any], list[Any]], dict[str, int]]:
-    """A function that reads the fields of such an object in the order of its `__init__`, and their places in it."""
-    names = tuple(each.name for each in dataclasses.fields(of))
-    read = attrgetter(*names)
-    return (lambda old: list(read(old))) if len(names) > 1 else (lambda old: [read(old)]), {
-        name: place for place, name in enumerate(names)
-    }
+def _places(of: type) -> dict[str, int]:
+    """The names of the fields of such an object in the order of its `__init__`, each with its place in it."""
+    return {each.name: place for place, each in enumerate(dataclasses.fields(of))}

@@ -63,10 +63,6 @@ class Handlers:
         await save_batch(self.saves, [from_record(record) for record in records])
 
     def decide(self, state: EscalationState | None, item: Input, now: datetime) -> Decision[EscalationState] | Refused:
-        decision = self._decide(state, item, now)
-        return decision if isinstance(decision, Refused) else _counted(decision)
-
-    def _decide(self, state: EscalationState | None, item: Input, now: datetime) -> Decision[EscalationState] | Refused:
         desk = self._desk(item.subject)
         if item.kind == "message":  # a notification went out, or never will: the hand-off's own time decides what follows
             return Decision(state or EscalationState())
@@ -106,6 +102,7 @@ class Handlers:
     async def keep_lists(self, conn: Connection, work: Work[Any]) -> None:
         """In the transaction of the save: what waits for people, and what customers were granted. Raises OverCap."""
         await grants.save(conn, work, lambda complaint: self.catalogue(work.now, complaint))
+        _count(work)
 
     def catalogue(self, now: datetime, complaint: UUID) -> Mapping[str, Remedy]:
         """The remedies of the policy in force for a complaint."""
@@ -133,14 +130,18 @@ def teams_of(directory: Directory) -> Teams:
     })  # fmt: skip
 
 
-def _counted(decision: Decision[EscalationState]) -> Decision[EscalationState]:
-    for data in decision.events:
+def _count(work: Work[Any]) -> None:
+    """Decisions by rule, missed clocks and alarms, as metrics."""
+    rules: dict[tuple[str, int, str], int] = {}
+    for data in (event for _, decision in work.handled for event in decision.events):
         if isinstance(data, DecisionMade):
             for cited in (data.policy, *(data.regimes or ())):
                 for rule in cited.rules or ("default",):
-                    _decisions(cited.id, cited.version, rule).inc()
+                    key = (cited.id, cited.version, rule)
+                    rules[key] = rules.get(key, 0) + 1
         elif isinstance(data, ClockMissed):
             _missed(data.deadline.clock, data.deadline.regime or "").inc()
         elif isinstance(data, AlarmRaised):
             metrics.ALARMS.labels(SERVICE, data.cause).inc()
-    return decision
+    for key, count in rules.items():
+        _decisions(*key).inc(count)

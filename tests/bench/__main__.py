@@ -53,7 +53,7 @@ parts:
   reload     time of a decision while a new version of the policy, with 50 rules more, comes into force every 2 s;
              and how long a rollback takes until three processes have confirmed it
   ledger     saving into the ledger beside plain COPY, the tree, verifying, proving, bytes on disk
-  csv        a CSV file of 100,000 rows (quick: 10,000), from the command to Kafka
+  csv        a CSV file of 100,000 rows, from the command to Kafka
   checkins   50,000 check-ins that come due in one minute: handed out by one process, then by two (--complaints: how many
              others are pending, up to 1,000,000; without it 200,000)
   clocks     one business-time computation, working all clocks out again, and how late timers fire: 100,000 open complaints
@@ -63,8 +63,10 @@ parts:
   large      the hops with 1,000,000 complaints in the database, beside the same on empty tables. About 8 minutes and
              4 GB of disk; only when it is asked for
 
+In a run of everything, and with --quick, csv, checkins, clocks and policy have less data than in one of their own.
+
 examples:
-  python -m tests.bench                                    everything but search and large, about 6 minutes
+  python -m tests.bench                                    everything but search and large, about 8 minutes
   python -m tests.bench --quick --json bench.json          the same with little data, for a first look
   python -m tests.bench --part whole_way --seconds 60      the rate must last for 60 seconds
   python -m tests.bench --part hops --service escalation   one service's hop, and the limit it is compared with
@@ -85,7 +87,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--part", choices=PARTS, help="only this part (hops: with the limit that it is compared with)")
     parser.add_argument("--service", choices=SERVICES, help="only this service's hop (parts hops and large)")
     parser.add_argument(
-        "--events", type=int, help="inputs of each round of a hop (default 20,000; quick and large 10,000)"
+        "--events", type=int, help="inputs of each round of a hop (default 10,000)"
     )
     parser.add_argument(
         "--rounds", type=int, help="rounds of each hop, of which the middle one counts (default 3; quick 1)"
@@ -104,7 +106,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="little data: a first look, in less than two minutes")
     parser.add_argument("--json", metavar="FILE", help="write the results there, too")
     given = parser.parse_args()
-    given.events = given.events or (10_000 if given.quick or given.part == "large" else 20_000)
+    given.events = given.events or 10_000
     given.rounds = 1 if given.profile else given.rounds or (1 if given.quick else 3)
     given.seconds = given.seconds or (QUICK_S if given.quick or given.part == "rss" else 20.0)
     if given.events < 5_000:
@@ -117,13 +119,14 @@ def arguments() -> argparse.Namespace:
 async def measure(given: argparse.Namespace, folder: Path, results: dict[str, Any]) -> None:
     """Run the parts that were asked for; puts what they find into `results`, part by part."""
     wanted = {given.part} if given.part else set(DEFAULT)
+    small = given.quick or not given.part  # everything in a few minutes: the large figures of a part are its own run
     services = (given.service,) if given.service else SERVICES
     if "parts" in wanted:
         tell("parts: steps inside a process")
         results["parts"] = parts()
     if "policy" in wanted:
         tell("policy: decisions by 5, 50 and 500 rules, and a backtest")
-        results["policy"] = policies(decisions=given.complaints or (50_000 if given.quick else 300_000))
+        results["policy"] = policies(decisions=given.complaints or (50_000 if small else 300_000))
     if "adapters" in wanted:
         tell("adapters: reading what each system sends")
         results["adapters"] = webhooks.adapters()
@@ -131,7 +134,7 @@ async def measure(given: argparse.Namespace, folder: Path, results: dict[str, An
         return
     with servers() as cluster:
         if not given.profile and wanted & {"limit", "hops"}:
-            limit = await hops.limit(cluster, folder, events=given.events * given.rounds)
+            limit = await hops.limit(cluster, folder, events=given.events, rounds=given.rounds)
             results.update(limit=round(limit["events_s"], 1), limit_detail=limit)
         if "hops" in wanted:
             results["hops"] = {}
@@ -163,16 +166,16 @@ async def measure(given: argparse.Namespace, folder: Path, results: dict[str, An
         if "ledger" in wanted:
             results["ledger"] = await ledger.ledger(cluster, folder, events=given.events, rounds=given.rounds)
         if "csv" in wanted:
-            file, rows = folder / "csv.profile", 10_000 if given.quick else 100_000
+            file, rows = folder / "csv.profile", 10_000 if small else 100_000
             wrapper = sampler.wrapper(file) if given.profile else ()
             results["csv"] = await imports.imports(cluster, folder, rows=rows, wrapper=wrapper)
             if given.profile:
                 results.setdefault("profile", {})["csv"] = sampler.top(orjson.loads(file.read_bytes()), rows)
         if "checkins" in wanted:
-            due, pending = (10_000, 20_000) if given.quick else (checkins.DUE, given.complaints or checkins.PENDING)
+            due, pending = (10_000, 20_000) if small else (checkins.DUE, given.complaints or checkins.PENDING)
             results["checkins"] = await checkins.checkins(cluster, folder, due=due, pending=pending)
         if "clocks" in wanted:
-            results["clocks"] = await clocks.clocks(cluster, given.complaints or (20_000 if given.quick else clocks.MANY))
+            results["clocks"] = await clocks.clocks(cluster, given.complaints or (20_000 if small else clocks.MANY))
         if "search" in wanted:
             quick = (50_000, 10_000) if given.quick else (search.COMPLAINTS, search.EVENTS)
             results["search"] = await search.search(cluster, complaints=given.complaints or quick[0], events=quick[1])

@@ -32,7 +32,8 @@ from tests.harness.cluster import GIVEN_KAFKA, Cluster, embedded, fresh_database
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("intake", "escalation", "followup", "records")
-START_S = 30.0
+START_S = 60.0
+ID_KEY = bytes(range(32))
 SCOPES = {"intake:write", "cases:read", "cases:write", "ops"}
 
 
@@ -56,7 +57,7 @@ class Bed:
     folder: Path
     dsn: str
     prefix: str
-    id_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    id_key: bytes = ID_KEY
     key: str = ""
     children: dict[str, Child] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)

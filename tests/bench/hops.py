@@ -13,21 +13,22 @@ import orjson
 
 from services.intake import store
 from shared.contracts.topics import TOPIC_OF, topics_followed_by
-from tests.bench.bed import Bed, bed, tell
+from tests.bench.bed import ID_KEY, Bed, bed, tell
 from tests.bench.cost import Machine, resident_mb
-from tests.bench.events import MASTER_KEYS, WAY, Maker
+from tests.bench.events import MASTER_KEYS, WAY, Made, Maker
 from tests.bench.samples import Samples
 from tests.harness.cluster import Cluster
 
 EVERY_S = 0.1
 STALLED_S = 60.0
-CHUNK = 2_000
+CHUNK = 1_000
 PASSTHROUGH_S = 120.0
 HANDLED = "amends_events_handled_total"
 SENT = "amends_relay_events_sent_total"
 SUBMISSIONS = "amends_submissions_total"
 ALL_SENT = "select not exists (select from outbox)"
 Seed = Callable[[Bed, str], Awaitable[None]]
+_supply: dict[str, list[Made]] = {}
 
 
 class Reading(NamedTuple):
@@ -39,16 +40,24 @@ class Reading(NamedTuple):
     cpu: dict[str, float]
 
 
-async def limit(cluster: Cluster, folder: Path, *, events: int, rounds: int = 3) -> dict[str, Any]:
-    """The raw passthrough on the same bytes, best and median of some rounds."""
-    tell(f"limit: {events} events, {rounds} rounds")
+def supply(complaints: int, name: str) -> list[Made]:
+    """Complaints and all that follows from them, in chunks: made once a run, for making them takes longer than handling them."""
+    samples, maker = Samples(name), Maker(ID_KEY)
+    made = _supply.setdefault(name, [])
+    while len(made) * CHUNK < complaints:
+        tell(f"making complaints {len(made) * CHUNK:,} to {(len(made) + 1) * CHUNK:,} of {name}")
+        made.append(maker.make(samples, len(made) * CHUNK, CHUNK, last=WAY[-2]))
+    return made[: -(-complaints // CHUNK)]
+
+
+async def limit(cluster: Cluster, folder: Path, *, events: int, rounds: int) -> dict[str, Any]:
+    """The raw passthrough on the inputs of all rounds of escalation's hop: best and median of as many."""
+    tell(f"limit: {rounds} rounds of {events * rounds} events")
     async with bed(cluster, folder) as made:
-        maker, samples = Maker(made.id_key), Samples("limit")
-        for first in range(0, events, CHUNK):
-            work = maker.fold(
-                "intake", maker.intake.decide, maker.submissions(samples, first, min(CHUNK, events - first))
-            )
-            await made.send(work.outgoing)
+        chunks = [chunk for number in range(rounds) for chunk in supply(events, f"hop-{number}")]
+        events = len(chunks) * CHUNK
+        for chunk in chunks:
+            await made.send(chunk.complaints)
         results = []
         for number in range(rounds):
             results.append(await _passthrough(made, events, number))
@@ -94,7 +103,7 @@ async def hop(
         await conn.execute("checkpoint")
         await conn.close()
         for number in range(rounds):
-            expected = await preload(made, service, events, Samples(f"hop-{number}"))
+            expected = await preload(made, service, events, f"hop-{number}")
             tell(f"hop: {service}, {expected} events" + (f", round {number + 1} of {rounds}" if rounds > 1 else ""))
             machine = Machine()
             made.start(service, wrapper=wrapper)
@@ -107,26 +116,19 @@ async def hop(
     return {**results[len(results) // 2], "rounds": [round(each["events_s"]) for each in results]}
 
 
-async def preload(made: Bed, service: str, events: int, samples: Samples) -> int:
-    """Put about `events` inputs before a service. Returns how many they are."""
-    maker = Maker(made.id_key)
+async def preload(made: Bed, service: str, events: int, name: str) -> int:
+    """Put about `events` inputs before a service, those of `name`. Returns how many they are."""
     before = WAY[: WAY.index(service)]
     topics = [TOPIC_OF[each] for each in before if TOPIC_OF[each] in topics_followed_by(service)]
-    complaints = events // max(1, len(topics))
-    tell(f"hop: {service}, making {complaints} complaints")
+    complaints = max(CHUNK, events // max(1, len(topics)) // CHUNK * CHUNK)
     if service == "intake":
-        await _fill_inbox(made, maker, samples, complaints)
+        await _fill_inbox(made, Maker(made.id_key), Samples(name), complaints)
         return complaints
     expected = 0
-    waiting = []
-    for first in range(0, complaints, CHUNK):
-        count = min(CHUNK, complaints - first)
-        new = maker.make(samples, first, count, last=before[-1])
+    for new in supply(complaints, name):
         written = {"complaints": new.complaints, "escalations": new.escalations, "followups": new.followups}
         inputs = [event for topic in topics for event in written[topic]]
         expected += len(inputs)
-        waiting.append(inputs)
-    for inputs in waiting:
         await made.send(inputs)
     return expected
 
