@@ -160,6 +160,7 @@ class _Reader:
             quiet_hours=self._quiet_hours(customer.get("quiet_hours")),
             contacted=tuple(at for at in contacted if at is not None),
             silent=self._silent(customer),
+            calendar=self._policy.calendar,
         )
 
     def _silent(self, customer: dict[str, Any]) -> str:

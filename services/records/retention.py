@@ -17,9 +17,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from services.records import store
 from services.records.search.fold import Case
 from services.records.search.projector import read_case
-from shared.calendar import durations
 from shared.http.keys import Authenticator
 from shared.http.router import Router
+from shared.policy import targets
+from shared.policy.calendars import due_at
 from shared.policy.distribution.line import Policies
 from shared.policy.evaluate import Policy
 from shared.postgres.pool import Pool, connection
@@ -82,7 +83,7 @@ def judge(policy: Policy, case: Case, hold: str | None, now: datetime) -> dict[s
     result = policy.decide(facts(case, hold, now))
     kept = result.outcome["retain_for"]
     start = case.closed_at or case.last_event_at or now
-    if hold is None and result.outcome["hold"] == "legal":
+    if hold is None and result.outcome.get("hold") == "legal":
         hold = f"by rule {', '.join(result.rules)} of {policy.id}"
     return {
         "policy": f"{policy.id}/{policy.version}",
@@ -91,8 +92,8 @@ def judge(policy: Policy, case: Case, hold: str | None, now: datetime) -> dict[s
         "last_event_at": case.last_event_at,
         "hold": hold,
         "retain_for": kept,
-        "due_at": durations.add(start, durations.parse(kept), policy.calendar_zone),
-        "afterwards": "review" if result.degraded else result.outcome["afterwards"],
+        "due_at": due_at(policy.calendar, start, targets.parse(kept)),
+        "afterwards": "review" if result.degraded else result.outcome.get("afterwards", "review"),
         "rules": list(result.rules),
     }
 

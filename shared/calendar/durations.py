@@ -75,8 +75,7 @@ def parse(text: str) -> Duration:
     duration = read(text)
     if duration.business:
         raise DurationRefused(
-            f"'{text}' counts business time: the units bh, bm and bd come with business calendars and cannot be used "
-            "yet; write h, m or d"
+            f"'{text}' counts business time, and no calendar says here when business is done; write h, m or d"
         )
     if duration.length_s > _LONGEST_IN_POLICIES_S:
         raise DurationRefused(f"'{text}' is longer than 100 years")

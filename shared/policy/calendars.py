@@ -9,10 +9,10 @@ from typing import Any
 
 from shared.calendar import case_file, clock, durations
 from shared.calendar.calendar import TooFar
+from shared.calendar.durations import Duration
 from shared.calendar.plain import calendar_of, text_of
 from shared.calendar.zones import to_instant, to_seconds, zone_info
 from shared.policy.problems import did_you_mean
-from shared.policy.targets import Target
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
@@ -157,12 +157,15 @@ def _holidays(value: Any) -> list[str]:
     return list(value)
 
 
-def due_at(calendar: Mapping[str, Any], start: datetime, target: Target) -> datetime:
-    """When a target that began at the aware `start` is due by the calendar; in UTC. Never: the end of all times."""
+def due_at(calendar: Mapping[str, Any], start: datetime, target: Duration, zone: str | None = None) -> datetime:
+    """When a target that began at the aware `start` is due by the calendar; in UTC. Never: the end of all times.
+
+    `zone`: whose calendar days are meant, where they are not the calendar's own.
+    """
     if not target.business:
-        return durations.add(start, durations.parse(str(target)), calendar["zone"])
+        return durations.add(start, target, zone or calendar["zone"])
     try:
-        due = clock.due_at(calendar_of(text_of(calendar)), to_seconds(start), durations.read(str(target)), ())
+        due = clock.due_at(calendar_of(text_of(calendar)), to_seconds(start), target, ())
     except TooFar:
         due = None
     return NEVER if due is None else to_instant(due)

@@ -9,14 +9,14 @@ from itertools import combinations
 from operator import gt, lt
 from typing import Any, Literal
 
+from shared.calendar.durations import Duration
+from shared.policy import targets
 from shared.policy.calendars import NEVER
 from shared.policy.outcomes import Outcome, money
-from shared.policy.targets import Target
-from shared.policy.targets import parse as parse_target
 
 CLOCK_CHANGE_S = 3 * 3_600
 # The instant at which a target is due, for the complaint that is being decided.
-Due = Callable[[Target], datetime]
+Due = Callable[[Duration], datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +47,23 @@ def settings_of(
 
 def _mixed(thens: Iterable[Mapping[str, Any]], outcomes: Mapping[str, Outcome]) -> set[tuple[str, str | None]]:
     """The durations of which only the calendar can tell which is due first."""
-    found: dict[tuple[str, str | None], set[Target]] = {}
+    found: dict[tuple[str, str | None], set[Duration]] = {}
     for then in thens:
         for name, value in then.items():
             if outcomes[name].kind == "duration":
-                found.setdefault((name, None), set()).add(parse_target(value))
+                found.setdefault((name, None), set()).add(targets.parse(value))
             elif outcomes[name].kind == "clocks":
                 for key, text in value.items():
-                    found.setdefault((name, key), set()).add(parse_target(text))
+                    found.setdefault((name, key), set()).add(targets.parse(text))
     return {place for place, several in found.items() if any(_unlike(a, b) for a, b in combinations(several, 2))}
 
 
-def _unlike(a: Target, b: Target) -> bool:
+def _unlike(a: Duration, b: Duration) -> bool:
     """Whether which of the two ends sooner depends on when they begin: always with business time; of hours and days only
     where they are so near that a clock change can turn the order."""
-    if a.family == b.family:
+    if targets.family(a) == targets.family(b):
         return False
-    return a.business or b.business or abs(a.nominal_s - b.nominal_s) <= CLOCK_CHANGE_S
+    return a.business or b.business or abs(targets.nominal_s(a) - targets.nominal_s(b)) <= CLOCK_CHANGE_S
 
 
 def _settings(
@@ -91,8 +91,8 @@ def _settings(
 
 
 def _target(setting: Setting, better: Callable[[Any, Any], bool] | None, mixed: bool) -> Setting:
-    target = parse_target(setting.value)
-    rank = target if mixed else target.nominal_s
+    target = targets.parse(setting.value)
+    rank = target if mixed else targets.nominal_s(target)
     return Setting(setting.name, setting.key, setting.value, rank, better, by_due=mixed)
 
 

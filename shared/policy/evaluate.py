@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
+from shared.calendar.durations import Duration
 from shared.frozen import dataclass, field
 from shared.policy.calendars import due_at
 from shared.policy.combining import Due, Setting, combined, fresh
@@ -16,7 +17,6 @@ from shared.policy.language.tree import Node
 from shared.policy.outcomes import Outcome
 from shared.policy.problems import Problem
 from shared.policy.shape import Document
-from shared.policy.targets import Target
 
 HitPolicy = Literal["UNIQUE", "FIRST", "COLLECT"]
 
@@ -124,7 +124,7 @@ class Rules:
         return any(setting.by_due for rule in self.rules for setting in rule.settings)
 
     def _due(self, facts: Mapping[str, Any]) -> Due:
-        def due(target: Target) -> datetime:
+        def due(target: Duration) -> datetime:
             start = facts["complaint"].get("received_at") or facts["as_of"]
             return due_at(self.calendar, start, target)
 

@@ -32,13 +32,8 @@ def read_outcomes(path: Path, values: Values, kind: Kind, faults: list[Fault]) -
         try:
             read[name] = outcome.read(value)
         except ValueRefused as refused:
-            faults.append(((*path, name), refusal(name, refused)))
+            faults.append(((*path, name), refused.about(name)))
     return read
-
-
-def refusal(name: str, refused: ValueRefused) -> str:
-    """The message for the outcome of that name."""
-    return f"{name} {refused}" if str(refused).startswith("must") else f"{name}: {refused}"
 
 
 def check_outcomes(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
+from shared.calendar.durations import Duration, DurationRefused
 from shared.policy import targets
 from shared.policy.language.tree import Type
 from shared.policy.problems import did_you_mean
@@ -18,6 +19,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
 class ValueRefused(ValueError):
     """The value does not fit the outcome. The message says what would."""
+
+    def about(self, name: str) -> str:
+        """The message with the name of the outcome before it."""
+        return f"{name} {self}" if str(self).startswith("must") else f"{name}: {self}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +134,12 @@ def money(value: Any) -> Money:
     return Money(Decimal(found[1] + (found[2] or "")), found[3])
 
 
-def _target(value: Any) -> targets.Target:
+def _target(value: Any) -> Duration:
     if not isinstance(value, str):
         raise ValueRefused(f"must be a duration such as 4h, 10d, 8w or 3bd, not {_shown(value)}")
     try:
         return targets.parse(value)
-    except targets.TargetRefused as error:
+    except DurationRefused as error:
         raise ValueRefused(str(error)) from None
 
 

@@ -221,7 +221,19 @@ def _message(path: tuple[int | str, ...], error: dict[str, Any], model: type[Bas
         return f"{name}: {found} is not a duration such as 30m, 4h or 7d"
     if kind == "string_pattern_mismatch":
         return f"{name}: {found} is not of the form {context['pattern']}"
+    if kind in ("too_short", "too_long"):
+        return f"{name} must hold {_bound(context)} entries, not {context['actual_length']}"
+    if kind in ("string_too_short", "string_too_long"):
+        return f"{name} must have {_bound(context)} characters, not {len(error['input'])}"
+    if kind in ("int_type", "int_from_float"):
+        return f"{name} must be a whole number, not {found}"
+    if kind == "list_type":
+        return f"{name} must be a list, not {found}"
     return f"{name}: {str(error['msg'])[:1].lower()}{str(error['msg'])[1:]}, found {found}"
+
+
+def _bound(context: dict[str, Any]) -> str:
+    return f"at least {context['min_length']}" if "min_length" in context else f"at most {context['max_length']}"
 
 
 def _keys_at(root: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

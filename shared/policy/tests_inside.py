@@ -152,7 +152,7 @@ def check_test(test: Test, schema: FactSchema, kind: Kind, rules: list[str], clo
             try:
                 kind.outcomes[name].read(expected)
             except ValueRefused as refused:
-                yield path, f"{name} {refused}" if str(refused).startswith("must") else f"{name}: {refused}"
+                yield path, refused.about(name)
     if not test.expect:
         yield ("expect",), "nothing is expected: name at least one outcome, or rules"
 

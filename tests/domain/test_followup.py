@@ -21,6 +21,7 @@ from shared.contracts.followups import (
     UpdateDue,
     UpdateScheduled,
 )
+from shared.policy.document import load_policy
 from tests.domain.examples import START, contact, policy
 
 POLICY = policy("followup")
@@ -67,6 +68,28 @@ def test_a_new_complaint_has_its_first_update_planned_by_rule() -> None:
     )
     assert planned.policy.rules == ("FUP-080",)
     assert run.timers == {UPDATE: START + 7 * DAY}
+
+
+def test_business_days_of_a_policy_are_those_of_its_calendar() -> None:
+    """START is Monday 2 March; the shop rests on Wednesdays."""
+    week = ", ".join(f'{day}: [["09:00", "17:00"]]' for day in ("mon", "tue", "thu", "fri"))
+    rules = (
+        "{id: ASK, when: 'complaint.status == \"resolved\"', "
+        "then: {action: satisfaction_survey, after: 2bd, again_after: 1bd, max_contacts: 2}}"
+    )
+    given = load_policy(
+        "apiVersion: complaints.policy/v1\nkind: FollowUpPolicy\nmetadata: {id: f, version: 1, owner: o, reason: a test}\n"
+        f"spec: {{language: cel-subset/1, facts: complaint-facts/4, hit_policy: FIRST, rules: [{rules}],\n"
+        f"  calendar: {{zone: Europe/London, weekly: {{{week}}}}}, default: {{action: progress_update, every: 3bd}}}}",
+        origin="test",
+    )
+    state = on_event(None, ComplaintReceived(contact=contact()), START, given).state
+    assert state.update is not None
+    assert state.update.due_at == START.replace(day=6, hour=17, minute=0)  # Tuesday, Thursday, Friday
+    resolved = on_event(state, changed("resolved", START), START, given)
+    asked = next(each for each in resolved.events if isinstance(each, CheckInScheduled))
+    assert asked.due_at == START.replace(day=5, hour=17, minute=0)
+    assert [each.due_at for each in resolved.state.later][:1] == [START.replace(day=9, hour=17, minute=0)]  # asked when closed: as if on Friday
 
 
 def test_updates_go_on_news_or_no_news() -> None:

@@ -56,12 +56,11 @@ class AnswerCheckIn(Command):
 
 def plan(state: S, at: datetime, policy: Policy, result: PolicyResult) -> Decision[S]:
     """The check-ins of a resolution: all are worked out, the first is scheduled."""
-    zone = policy.calendar_zone
     results = [result]
     if len(state.remedies) > 1:
         facts = [replace(state.facts, remedy=remedy).as_of(at) for remedy in state.remedies]
         results = [policy.decide(each) for each in facts]
-    found = planning.check_ins(results, state.facts.resolved_at or at, at, state.reach(zone))
+    found = planning.check_ins(results, state.facts.resolved_at or at, at, state.reach(policy.calendar))
     if not found.steps:
         return Decision(state)
     steps = [Later(s.kind, s.due_at, s.channels, s.rules, s.fact, s.moved) for s in found.steps]
@@ -200,7 +199,7 @@ def _wait(state: S, planned: Planned, now: datetime, policy: Policy, cited: Poli
 
 def _ask(state: S, planned: Planned, now: datetime, policy: Policy, result: PolicyResult) -> Decision[S]:
     outcome = result.outcome
-    reach = state.reach(policy.calendar_zone)
+    reach = state.reach(policy.calendar)
     ways = channels.in_order(outcome.get("channel", "preferred"), reach.preference, reach.came_by, reach.reachable)
     values = {
         "number": planned.number, "again": planned.kind == "ask_again", "fact": planned.fact,
@@ -234,7 +233,7 @@ def _thank(state: S, now: datetime, policy: Policy) -> Decision[S]:
     question = state.question
     if wanted == "nothing" or question is None or state.silent or state.facts.contact_preference == "none":
         return Decision(state)
-    reach = state.reach(policy.calendar_zone)
+    reach = state.reach(policy.calendar)
     ways = channels.in_order("preferred", reach.preference, reach.came_by, reach.reachable)
     ways = tuple(way for way in ways if way not in ("phone", "post"))  # nobody is called to be thanked
     if not ways:

@@ -20,7 +20,7 @@ def accepted(state: S, data: HandOffAccepted, at: datetime, policy: Policy) -> D
     """Plan the message: if the hand-off asks for it, or says nothing of it and the policy does. The newest one counts."""
     outcome = policy.decide(state.facts.as_of(at)).outcome
     tell = outcome.get("on_hand_off") == "tell" if data.tell_customer is None else data.tell_customer
-    reach = state.reach(policy.calendar_zone)
+    reach = state.reach(policy.calendar)
     if not tell or not _may_hear(state):
         return cancel(state)
     due_at = plan.next_place(outcome, at, at, reach)

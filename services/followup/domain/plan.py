@@ -5,22 +5,22 @@ The policy says per remedy what is to be verified and when to ask; the customer 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal
 
 from services.followup.domain import channels
 from services.followup.domain.waking import Hours, next_waking
-from shared.calendar import durations
-from shared.calendar.durations import Duration
-from shared.frozen import dataclass
+from shared.frozen import dataclass, field
+from shared.policy import targets
+from shared.policy.calendars import due_at
 from shared.policy.evaluate import PolicyResult
 
 Kind = Literal["verify", "ask", "ask_again"]
 ASK = "satisfaction_survey"
 WEEK = timedelta(days=7)
 # What a policy that says nothing about it gets.
-ONCE_MORE = Duration(7, "d")
+ONCE_MORE = "7d"
 WAKING = Hours(time(9), time(20))
 NO_CONTACT = "the customer asked for no contact"
 PASSED = "that time had passed already"
@@ -31,7 +31,7 @@ class Reach:
     """Where and when a customer can be reached. `silent`: why nobody may write to them at all, empty if anybody may.
 
     `preference` and `came_by` are those of the complaint; `reachable` the channels with an address, empty if not known;
-    `contacted` when they heard from us.
+    `contacted` when they heard from us. `calendar` is the policy's: business time counts by it, days where they are.
     """
 
     zone: str
@@ -41,6 +41,7 @@ class Reach:
     quiet_hours: tuple[Hours, ...] = ()
     contacted: tuple[datetime, ...] = ()
     silent: str = ""
+    calendar: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +91,12 @@ def check_ins(results: Sequence[PolicyResult], resolved_at: datetime, now: datet
     facts = ", ".join(step.fact for step in steps if step.fact) or None
     ask = Step(0, "ask", place.at, wanted_at, ways, last.rules, facts, place.moved)
     steps.append(ask)
-    silence = durations.parse(last.outcome["again_after"]) if "again_after" in last.outcome else ONCE_MORE
-    until = durations.add(ask.due_at, silence, reach.zone)
+    until = _after(last, "again_after", ask.due_at, reach, ONCE_MORE)
     if last.outcome.get("max_contacts", 2) > 1:
         again = budget.place(until, now)
         assert again is not None, "there was a waking hour before"
         steps.append(Step(0, "ask_again", again.at, until, ways, last.rules, facts, again.moved))
-        until = durations.add(again.at, silence, reach.zone)
+        until = _after(last, "again_after", again.at, reach, ONCE_MORE)
     ordered = sorted(steps, key=lambda step: step.due_at)
     numbered = tuple(
         Step(number, s.kind, s.due_at, s.wanted_at, s.channels, s.rules, s.fact, s.moved)
@@ -180,8 +180,8 @@ def _fact(result: PolicyResult) -> str | None:
     return None if fact == "none" else fact
 
 
-def _after(result: PolicyResult, name: str, start: datetime, reach: Reach) -> datetime:
-    return durations.add(start, durations.parse(result.outcome.get(name, "0d")), reach.zone)
+def _after(result: PolicyResult, name: str, start: datetime, reach: Reach, otherwise: str = "0d") -> datetime:
+    return due_at(reach.calendar, start, targets.parse(result.outcome.get(name, otherwise)), reach.zone)
 
 
 def _nothing_wanted(result: PolicyResult) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
@@ -182,10 +183,11 @@ class FollowUpState:
     next_step: str = ""
     news: News | None = None
 
-    def reach(self, calendar_zone: str) -> Reach:
-        """Where and when the customer can be reached."""
+    def reach(self, calendar: Mapping[str, Any]) -> Reach:
+        """Where and when the customer can be reached. `calendar`: the policy's."""
         return Reach(
-            zone=self.person.zone or calendar_zone,
+            zone=self.person.zone or calendar["zone"],
+            calendar=calendar,
             preference=self.facts.contact_preference,
             came_by=self.facts.channel,
             reachable=(*self.person.reachable, *(("chat",) if self.facts.channel in CHATS else ())),

@@ -12,10 +12,10 @@ from services.followup.domain.plan import waking_hours
 from services.followup.domain.promises import Command, Text
 from services.followup.domain.state import MOST, FollowUpState, Planned
 from services.followup.domain.waking import next_waking
-from shared.calendar import durations
 from shared.contracts.decision import Decision, Timer
 from shared.contracts.followups import UpdateCancelled, UpdateDue, UpdateKind, UpdateScheduled
 from shared.frozen import dataclass, replace
+from shared.policy import calendars, targets
 from shared.policy.complaint import citation
 from shared.policy.evaluate import Policy, PolicyResult
 
@@ -90,7 +90,7 @@ def plan(state: S, at: datetime, policy: Policy, result: PolicyResult) -> Decisi
     if kind is None or span is None or number > outcome.get("max_contacts", number):
         return Decision(state)
     zone = state.person.zone or policy.calendar_zone
-    wanted = durations.add(at, durations.parse(span), policy.calendar_zone)
+    wanted = calendars.due_at(policy.calendar, at, targets.parse(span))
     due_at = next_waking(wanted, zone, waking_hours(outcome)) or wanted
     by = ways(state, outcome, policy)
     planned = Planned(number=number, kind=kind, due_at=due_at, channel=by[0] if by else "any", every=outcome.get("every"))
@@ -116,5 +116,5 @@ def cancel(state: S, why: str) -> Decision[S]:
 
 def ways(state: S, outcome: dict[str, Any], policy: Policy) -> tuple[str, ...]:
     """By which channels the customer hears, best first."""
-    reach = state.reach(policy.calendar_zone)
+    reach = state.reach(policy.calendar)
     return channels.in_order(outcome.get("channel", "preferred"), reach.preference, reach.came_by, reach.reachable)

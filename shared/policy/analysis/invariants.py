@@ -49,7 +49,7 @@ def _constant(policy: Policy, name: str, outcome: Mapping[str, Any]) -> Compiled
 
 def _as_seen(policy: Policy, name: str, value: Any) -> Any:
     """The value as conditions see it: durations as elapsed time, a day being 24 hours."""
-    return timedelta(seconds=targets.parse(value).nominal_s) if policy.outcomes[name].kind == "duration" else value
+    return timedelta(seconds=targets.nominal_s(targets.parse(value))) if policy.outcomes[name].kind == "duration" else value
 
 
 def breaks(policy: Policy, monotone: Monotone, lower: Mapping[str, Any], higher: Mapping[str, Any]) -> bool:

@@ -231,7 +231,7 @@ class Report:
         steps = [_sign(new.get("tier", 0) - old.get("tier", 0))]
         before, after = deadlines_of(self._policy, old), deadlines_of(self._policy, new)
         for name in before.keys() | after.keys():
-            was, becomes = (targets.parse(each[name]).nominal_s if name in each else None for each in (before, after))
+            was, becomes = (targets.nominal_s(targets.parse(each[name])) if name in each else None for each in (before, after))
             steps.append(1 if was is None else -1 if becomes is None else _sign(was - becomes))
         amounts = [each.get("remedy_authority", {}) for each in (old, new)]
         for remedy in amounts[0].keys() | amounts[1].keys():

@@ -187,14 +187,14 @@ _PARTS: dict[str, Callable[[str, str], bool]] = {
 
 
 def _unknown_word(literal: Literal_, name: str, fact: Fact, found: Found) -> None:
-    hint = did_you_mean(str(literal.value), fact.values)
-    listed = ", ".join(fact.values)
+    word, listed = str(literal.value)[:40], ", ".join(fact.values)
+    hint = did_you_mean(word, fact.values)
     if fact.open:
         found.warn(
-            literal, f"'{literal.value}' is not among the known values of {name} ({listed}){hint or '; is it spelt right?'}"
+            literal, f"'{word}' is not among the known values of {name} ({listed}){hint or '; is it spelt right?'}"
         )  # fmt: skip
     else:
-        found.refuse(literal, f"'{literal.value}' is not a value of {name} ({listed}){hint}")
+        found.refuse(literal, f"'{word}' is not a value of {name} ({listed}){hint}")
 
 
 # --- numbers that cannot be

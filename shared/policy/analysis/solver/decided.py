@@ -135,7 +135,7 @@ class Decided:
         return self._anything(name, z3.Bool)
 
     def _number(self, value: Any) -> Any:
-        return z3.IntVal(value if isinstance(value, int) else targets.parse(value).nominal_s * 1_000_000)
+        return z3.IntVal(value if isinstance(value, int) else targets.nominal_s(targets.parse(value)) * 1_000_000)
 
     def _anything(self, name: str, sort: Callable[[str], Any]) -> Any:
         """An outcome that nobody set can be anything here: a condition that reads it ends in an error, not in true."""
