@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ from shared.policy.evaluate import Policy
 from shared.postgres.migrate import migrate
 from shared.postgres.pool import make_pool
 from shared.telemetry.health import Progress
-from tests.bench.bed import tell
+from tests.bench.bed import ROOT, tell
 from tests.bench.cost import Machine, Meter
 from tests.bench.policies import complaints
 from tests.harness.cluster import Cluster, fresh_database
@@ -55,9 +56,8 @@ async def reload(cluster: Cluster, *, seconds: float) -> dict[str, Any]:
         bootstrap=cluster.kafka_bootstrap, topic_prefix=f"reload-{secrets.token_hex(3)}-"
     )
     await create_topics(kafka)
-    text = (files("services.escalation") / "policy" / FILE).read_text(encoding="utf-8")
+    text = _text()
     tell(f"reload: making versions with {RULES} rules more")
-    versions = _versions(text, int(ROUNDS * seconds / EVERY_S) + ROUNDS)
     with fresh_database(cluster) as dsn:
         await migrate(dsn, SERVICE)
         pool = await make_pool(dsn, service=SERVICE)
@@ -67,17 +67,18 @@ async def reload(cluster: Cluster, *, seconds: float) -> dict[str, Any]:
         following = asyncio.ensure_future(replica.run())
         try:
             await replica.caught_up()
-            rounds, switched = [], 0
-            await _decide(replica, 2.0)  # the first decisions of a process take longer
-            machine, meter = Machine(), _meter(cluster)
-            for _ in range(ROUNDS):
-                tell(f"reload: {RATE:.0f} batches/s for {seconds:.0f} s, without and with reloads")
-                calm = await _decide(replica, seconds)
-                async with _reloading(kafka, versions) as done:
-                    busy = await _decide(replica, seconds)
-                switched += len(done)
-                rounds.append(_round(calm, busy))
-            others = machine.read(sum(meter.read().values()))["others"]
+            async with owner(kafka, int(ROUNDS * (seconds / EVERY_S + 2)) + 1) as people:
+                await people.one()  # what is done first takes longer: versions, decisions
+                await _decide(replica, 2.0)
+                rounds, machine, meter = [], Machine(), _meter(cluster)
+                for _ in range(ROUNDS):
+                    tell(f"reload: {RATE:.0f} batches/s for {seconds:.0f} s, without and with reloads")
+                    calm = await _decide(replica, seconds)
+                    async with people.busy():
+                        busy = await _decide(replica, seconds)
+                    rounds.append(_round(calm, busy))
+                others = machine.read(sum(meter.read().values()))["others"]
+                switched = people.reloads - 1
         finally:
             following.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -130,7 +131,7 @@ def _p99(took: list[float]) -> float:
 
 
 def _versions(text: str, count: int) -> list[tuple[Policy, str]]:
-    """Later versions of the packaged document, with more rules: made before, so that only the process compiles."""
+    """Later versions of the packaged document, with more rules."""
     head, _, rest = text.partition("\n  default:")
     more = "".join(RULE.format(number=number) for number in range(RULES))
     packaged = load_policy(text, origin="packaged").version
@@ -141,23 +142,68 @@ def _versions(text: str, count: int) -> list[tuple[Policy, str]]:
     return found
 
 
+def _text() -> str:
+    return (files("services.escalation") / "policy" / FILE).read_text(encoding="utf-8")
+
+
+class Owner:
+    """The policy owner: a process of its own, as `amends policy` is one, that puts a version in force when it is told to."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.reloads = 0
+
+    async def one(self) -> None:
+        """The next version; returns when it is written."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(b"next\n")
+        await self._process.stdin.drain()
+        if await self._process.stdout.readline() != b"done\n":
+            raise RuntimeError("the process that activates versions has ended")
+        self.reloads += 1
+
+    @contextlib.asynccontextmanager
+    async def busy(self) -> AsyncIterator[None]:
+        """Inside, a new version comes into force every EVERY_S seconds."""
+        task = asyncio.ensure_future(self._go_on())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _go_on(self) -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.shield(self.one())
+            await asyncio.sleep(max(0.0, EVERY_S - (time.monotonic() - began)))
+
+
 @contextlib.asynccontextmanager
-async def _reloading(kafka: KafkaSettings, versions: list[tuple[Policy, str]]) -> AsyncIterator[list[int]]:
-    """Inside, one version after the other is published and put in force, and taken from `versions`."""
-    done: list[int] = []
-    task = asyncio.ensure_future(_reload(kafka, versions, done))
+async def owner(kafka: KafkaSettings, versions: int) -> AsyncIterator[Owner]:
+    """A policy owner with so many versions at hand."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.bench.reload", kafka.bootstrap, kafka.topic_prefix, str(versions), cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
     try:
-        yield done
+        assert process.stdout is not None
+        if await process.stdout.readline() != b"ready\n":
+            raise RuntimeError("the process that activates versions did not start")
+        yield Owner(process)
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
-async def _reload(kafka: KafkaSettings, versions: list[tuple[Policy, str]], done: list[int]) -> None:
-    while versions:
-        began = time.monotonic()
-        policy, document = versions.pop(0)
+async def _own(kafka: KafkaSettings, count: int) -> None:
+    """The owner's process: a line on stdin, a version in force, a line on stdout."""
+    versions = iter(_versions(_text(), count))
+    print("ready", flush=True)
+    while await asyncio.to_thread(sys.stdin.readline):
+        policy, document = next(versions)
 
         def decide(held: Records, policy: Policy = policy, document: str = document) -> list[Any]:
             now = datetime.now(UTC)
@@ -166,5 +212,9 @@ async def _reload(kafka: KafkaSettings, versions: list[tuple[Policy, str]], done
             return [*new, *actions.activate(held, new[0], 1, request, now)]
 
         await topics.write(kafka, SERVICE, decide)
-        done.append(policy.version)
-        await asyncio.sleep(max(0.0, EVERY_S - (time.monotonic() - began)))
+        print("done", flush=True)
+
+
+if __name__ == "__main__":
+    where = KafkaSettings.model_construct(bootstrap=sys.argv[1], topic_prefix=sys.argv[2])
+    asyncio.run(_own(where, int(sys.argv[3])))
