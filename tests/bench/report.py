@@ -55,9 +55,12 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
                 yield f"    {step:<28}{us:8.2f}"
         yield ""
     if "adapters" in results:
-        yield "reading and deciding, per complaint of each system (one core)"
+        yield "normalizing and reading, from the bytes to the events, per complaint of each system (one core)"
         for adapter, found in results["adapters"].items():
-            yield f"  {adapter:<20}{found['us']:>8.1f} us {found['complaints_s']:>9,} complaints/s"
+            yield (
+                f"  {adapter:<20}{found['us']:>8.1f} us (the adapter {found['adapter_us']:>6.1f}) {found['complaints_s']:>9,} complaints/s"
+                f"   {found['ratio']:.3f} of the raw limit ({found['limit_us']:.1f} us)"
+            )
         yield ""
     if "hooks" in results:
         yield "signed webhooks, one process of intake (to reach: 3,000/s, p99 below 50 ms at half of that)"
