@@ -44,6 +44,26 @@ def test_the_labelled_texts_are_read_as_labelled() -> None:
     assert result["micro"]["language"]["recall"] >= 0.98
 
 
+# Precision and recall of threats, then of support needs: a little below what was reached, on texts the rules were written
+# by and on texts kept aside from that.
+@pytest.mark.parametrize(
+    ("name", "heat", "threats", "needs"),
+    [
+        ("complaints_own", 0.97, (0.95, 0.95), (0.95, 0.95)),
+        ("complaints_aside", 0.96, (0.83, 0.89), (0.90, 0.92)),
+    ],
+)
+def test_our_own_texts_are_read_no_worse_than_before(
+    name: str, heat: float, threats: tuple[float, float], needs: tuple[float, float]
+) -> None:
+    result = evaluate.evaluate(default_rules(), evaluate.rows_of(LABELLED.with_name(f"{name}.csv")))
+    assert result["heat_within_one_step"] >= heat
+    for column, (precision, recall) in (("threats", threats), ("support_needs", needs)):
+        found = result["micro"][column]
+        assert found["precision"] >= precision, (column, found)
+        assert found["recall"] >= recall, (column, found)
+
+
 def test_what_is_read_stands_beside_the_words() -> None:
     text = "The charger caught fire. I use a wheelchair and could not get out. I will see you in court. Please call me."
     found = read(contact(text))
@@ -130,7 +150,7 @@ def test_any_text_is_read(text: str) -> None:
 
 
 def test_a_hostile_text_takes_no_long_time() -> None:
-    for text in ("i will not " * 9_000, "a" * 100_000, "!" * 100_000, "\"" * 50_000, "my late " * 12_000):
+    for text in ("i will not " * 9_000, "a" * 100_000, "!" * 100_000, '"' * 50_000, "my late " * 12_000):
         read(contact(text[:100_000]))
 
 

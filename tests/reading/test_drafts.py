@@ -31,6 +31,20 @@ def checked(draft: str) -> tuple[set[str], set[str]]:
     return {finding.kind for finding in found.findings}, set(found.missing)
 
 
+@pytest.mark.parametrize(
+    ("name", "kinds", "missing"),
+    [("drafts_own", (0.88, 0.95), (0.92, 0.92)), ("drafts_aside", (0.75, 0.9), (0.88, 0.83))],
+)
+def test_our_own_drafts_are_judged_no_worse_than_before(
+    name: str, kinds: tuple[float, float], missing: tuple[float, float]
+) -> None:
+    result = evaluate.evaluate(default_rules(), evaluate.rows_of(LABELLED.with_name(f"{name}.csv")))
+    for column, (precision, recall) in (("kinds", kinds), ("missing", missing)):
+        found = result["micro"][column]
+        assert found["precision"] >= precision, (column, found)
+        assert found["recall"] >= recall, (column, found)
+
+
 def test_the_labelled_drafts_are_judged_as_labelled() -> None:
     result = evaluate.evaluate(default_rules(), evaluate.rows_of(LABELLED))
     for kind in KINDS:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.text.reading.documents import build
 from shared.text.reading.lexicon import Lexicon
 from shared.text.reading.patterns import PatternRefused
 
@@ -35,6 +36,10 @@ def shown(block: str, text: str) -> list[str]:
         ("refund*", "two refunded orders", ["refunded"]),
         ("(take|taking) .. to court", "I'm taking you and them to court.", ["taking you and them to court"]),
         ("take ..1 to court", "take all of them to court", []),
+        ("(post|share) & (online|{who})", "It goes online, I will post it. I share", ["online, I will post"]),
+        ("(post|share) & (online|{who})", "I post it. It is online", []),
+        ("(rude|\n  slow) driver", "a slow driver", ["slow driver"]),
+        ("take ..2\n  to court", "take you to court", ["take you to court"]),
         ("{who} (|was) (|really) rude", "the driver was. Your courier was rude", ["courier was rude"]),
         ("(me|my ..2|us) sick", "it made my two sons sick", ["my two sons sick"]),
         ("#old years", "I am 83 years, she 17 years", ["83 years"]),
@@ -90,6 +95,26 @@ def test_a_phrase_can_hold_after_negation_and_in_quotes() -> None:
 def test_a_pattern_that_cannot_be_read_says_why(pattern: str, told: str) -> None:
     with pytest.raises(PatternRefused, match=told.replace("(", r"\(")):
         lexicon(pattern)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("I do not post it online", False), ("I post it, but never online", False), ("I post it online", True)],
+)
+def test_no_part_of_a_pattern_may_be_negated(text: str, found: bool) -> None:
+    assert bool(shown("post & online", text)) is found
+
+
+def test_everyday_words_tell_the_language() -> None:
+    english = Lexicon({"found": "sue"}, everyday=["the", "i", "my", "you", "is", "it"])
+    assert english.is_of(english.words("I want the parcel you owe my brother. Is it lost?"))
+    assert not english.is_of(english.words("Ich will das Paket, das Sie meinem Bruder schulden."))
+    assert not english.is_of(english.words("my my"))
+
+
+def test_a_list_has_one_meaning() -> None:
+    with pytest.raises(ValueError, match="'who' is in two documents"):
+        build([{"lists": {"who": "driver"}}, {"lists": {"who": "courier"}}])
 
 
 @given(st.text(max_size=300))

@@ -8,6 +8,8 @@ from shared.text.drafts.spec import Case
 
 _SAME_REMEDY = 0.6
 _EXCUSES = frozenset(("policy_hiding", "absolute"))
+# A refusal is an answer, however unwelcome; so is that it did not happen.
+_REFUSALS = frozenset(("does.refusal", "policy_hiding", "arguing"))
 
 
 def find_missing(rules: DraftRules, language: Language, read: Reading, case: Case) -> tuple[str, ...]:
@@ -17,11 +19,11 @@ def find_missing(rules: DraftRules, language: Language, read: Reading, case: Cas
     offers = [sentence for sentence in read.sentences if _offers(sentence, case, language)]
     acts = bool(offers) or any("does.action" in s.labels for s in read.sentences)
     answers = bool(offers) or any("does.action" in s.labels and "does.asking" not in s.labels for s in read.sentences)
-    refuses = any("does.refusal" in sentence.labels for sentence in read.sentences)
+    refuses = any(sentence.labels & _REFUSALS for sentence in read.sentences)
     missing = [
         f"issue_{number}"
         for number, issue in enumerate(case.issues, start=1)
-        if not _answered(issue, read, case, language, overlap.issue, answers, refuses)
+        if not (number == 1 and offers) and not _answered(issue, read, case, language, overlap.issue, answers, refuses)
     ]
     if case.impact and share(case.impact, read.stems) < overlap.impact:
         missing.append("impact")
@@ -63,12 +65,16 @@ def _answering(read: Reading) -> frozenset[str]:
 
 
 def _offers(sentence: Sentence, case: Case, language: Language) -> bool:
-    """A remedy, with something that is done about it or a time; a refusal of one is none."""
-    does = sentence.labels & {"does.action", "does.date", "does.day"}
-    if not does or ("does.refusal" in sentence.labels and "does.action" not in sentence.labels):
+    """A remedy, with something that is done about it or a time; a refusal of one is none.
+
+    What is done by a day is a remedy, too, unless it is only that somebody is told or looks.
+    """
+    labels = sentence.labels
+    if not labels & {"does.action", "does.date", "does.day"} or ("does.refusal" in labels and "does.action" not in labels):
         return False
-    allowed = any(language.vocabulary.share(remedy, sentence.stems) >= _SAME_REMEDY for remedy in case.remedies_allowed)
-    return "does.remedy" in sentence.labels or allowed
+    if "does.remedy" in labels or (labels >= {"does.action", "does.date"} and "does.telling" not in labels):
+        return True
+    return any(language.vocabulary.share(remedy, sentence.stems) >= _SAME_REMEDY for remedy in case.remedies_allowed)
 
 
 def _dated(sentence: Sentence) -> bool:
