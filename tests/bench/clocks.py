@@ -24,8 +24,8 @@ from shared.policy.document import load_policy
 from shared.postgres.migrate import migrate
 from shared.postgres.pool import Pool, make_pool
 from tests.bench.bed import tell
+from tests.domain.clock_stories import OWN, REGIME
 from tests.domain.examples import START, contact
-from tests.domain.test_clocks import OWN, REGIME
 from tests.escalation.beds import Replica, incoming
 from tests.harness.cluster import Cluster, fresh_database
 

@@ -1,11 +1,9 @@
-"""A complaint's clocks: paused, resumed, warned, met and missed; legal ones beside the service's own; and what rises."""
+"""A complaint's clocks: paused, resumed, warned, met and missed; legal ones beside the service's own."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from functools import cache
+from datetime import timedelta
 from itertools import permutations
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,25 +12,18 @@ from pydantic import TypeAdapter
 
 from services.escalation import clock_view
 from services.escalation.domain import (
-    Book,
     Close,
     Command,
-    Escalate,
     EscalationState,
     Reopen,
     Resolve,
     Wait,
-    on_command,
     on_event,
     on_timer,
 )
-from services.escalation.domain.clocks import Running
-from shared.calendar.zones import to_instant
-from shared.contracts.complaints import ComplaintReceived, ContactAdded, ReplySent
-from shared.contracts.decision import Decision, Due, Refused
-from shared.contracts.envelope import EventData
+from shared.contracts.complaints import ComplaintReceived
+from shared.contracts.decision import Due
 from shared.contracts.escalations import (
-    AlarmRaised,
     ClockMissed,
     ClocksMet,
     ClocksPaused,
@@ -42,117 +33,8 @@ from shared.contracts.escalations import (
     Escalated,
     StatusChanged,
 )
-from shared.contracts.followups import PromiseBroken
-from shared.policy.document import load_policy
-from shared.policy.evaluate import Policy
+from tests.domain.clock_stories import DAY, HOUR, Story, book, types
 from tests.domain.examples import START, contact, status
-
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)  # START is a Monday, 09:30, in London
-OWN = """
-apiVersion: complaints.policy/v1
-kind: EscalationPolicy
-metadata: {id: escalation.test, version: 4, owner: ops, reason: a test}
-spec:
-  language: cel-subset/1
-  facts: complaint-facts/4
-  calendar:
-    zone: Europe/London
-    weekly:
-      {mon: [["09:00", "17:30"]], tue: [["09:00", "17:30"]], wed: [["09:00", "17:30"]], thu: [["09:00", "17:30"]],
-       fri: [["09:00", "17:30"]]}
-  hit_policy: COLLECT
-  aggregate: {tier: MAX, final_response_within: MIN}
-  rules:
-    - {id: BAD, when: complaint.severity >= 4, then: {tier: 2, final_response_within: 5d}}
-    - {id: LAW, when: '"legal" in complaint.tags', then: {desks: [legal]}}
-  default: {tier: 1, acknowledge_within: 4bh, next_update_within: 3bd, final_response_within: 10d, raise_every: 8bh}
-"""
-REGIME = """
-apiVersion: complaints.policy/v1
-kind: RegimePolicy
-metadata: {id: regime.test, version: 1, owner: legal, reason: a test}
-spec:
-  language: cel-subset/1
-  facts: complaint-facts/4
-  calendar: Europe/London
-  hit_policy: COLLECT
-  clocks:
-    eight_weeks: {title: Final response, legal: true, law: DISP 1.6.2R, warn_before: [14d, 7d]}
-    summary: {title: Summary in writing, legal: true, counts_from: resolved, met_by: reply}
-  rules: [{id: ALL, when: complaint.severity >= 1, then: {clocks: {eight_weeks: 8w, summary: 5d}}}]
-  default: {clocks: {eight_weeks: 8w}}
-"""
-
-
-@cache
-def book(own: str = OWN) -> Book:
-    return Book(policy(own), (policy(REGIME),), top_tier=3)
-
-
-@cache
-def policy(text: str) -> Policy:
-    return load_policy(text, origin="test")
-
-
-class Story:
-    """A complaint, told step by step; `at` is the time since the start."""
-
-    def __init__(self, given: Book | None = None, **fields: Any) -> None:
-        self.book = given or book()
-        self.state: EscalationState | None = None
-        self.timer: datetime | None = None
-        self.event(ComplaintReceived(contact=contact(**fields)), timedelta())
-
-    def event(self, data: EventData, at: timedelta) -> list[EventData]:
-        return self._take(on_event(self.state, data, START + at, self.book))
-
-    def reply(self, at: timedelta, known: timedelta | None = None) -> list[EventData]:
-        return self.event(ReplySent(contact=contact(at)), known or at)
-
-    def wrote(self, at: timedelta, known: timedelta | None = None) -> list[EventData]:
-        return self.event(ContactAdded(contact=contact(at)), known or at)
-
-    def do(self, command: Command, at: timedelta) -> list[EventData]:
-        decision = on_command(self.state, command, START + at, self.book)
-        assert isinstance(decision, Decision), decision
-        return self._take(decision)
-
-    def refused(self, command: Command, at: timedelta) -> Refused:
-        decision = on_command(self.state, command, START + at, self.book)
-        assert isinstance(decision, Refused)
-        return decision
-
-    def until(self, at: timedelta) -> list[EventData]:
-        """Let the timers fire that are due by then, each at its time."""
-        told: list[EventData] = []
-        while self.timer is not None and self.timer <= START + at:
-            due, self.timer = self.timer, None
-            told += self._take(on_timer(self.state, Due("clocks", due), due, self.book))
-        return told
-
-    def _take(self, decision: Decision[EscalationState]) -> list[EventData]:
-        self.state = decision.state
-        for timer in decision.timers:
-            self.timer = timer.due_at
-        if decision.cancel:
-            self.timer = None
-        live = [each for each in decision.state.clocks.running if each.live]
-        wakes = [each for clock in live for each in (clock.due, clock.warn) if each is not None]
-        wakes += [decision.state.tiers.raise_at] if decision.state.tiers.raise_at is not None else []
-        assert self.timer == (to_instant(min(wakes)) if wakes else None), "the timer stands for what comes next"
-        return list(decision.events)
-
-    def clock(self, name: str) -> Running:
-        assert self.state is not None
-        return next(each for each in self.state.clocks.running if each.key == name)
-
-    def due(self, name: str) -> timedelta | None:
-        due = self.clock(name).due
-        return None if due is None else to_instant(due) - START
-
-
-def types(events: list[EventData]) -> list[str]:
-    return [type(each).__name__ for each in events]
 
 
 def test_a_decision_sets_own_and_legal_clocks_and_says_by_which_rules() -> None:
@@ -306,52 +188,6 @@ def test_reopened_after_its_time_a_clock_that_was_met_stays_met() -> None:
     story.do(Reopen(reason="it broke again", by="anna"), 20 * DAY)
     assert story.clock("final_response").met is not None
     assert story.clock("regime.test/eight_weeks").live
-
-
-def test_what_is_missed_rises_to_the_top_and_then_the_alarm_sounds_once() -> None:
-    story = Story()
-    told = story.until(40 * DAY)
-    rises = [each for each in told if isinstance(each, Escalated)]
-    assert [(each.previous_tier, each.tier, each.cause) for each in rises] == [(1, 2, "missed_clock"), (2, 3, "missed_clock")]
-    assert rises[1].at == START + 27.5 * HOUR, "eight business hours later"
-    alarms = [each for each in told if isinstance(each, AlarmRaised)]
-    assert len(alarms) <= 3, "one for each clock that is missed, and no storm"
-    assert alarms[0].tier == 3
-
-
-def test_a_broken_promise_and_a_person_raise_it() -> None:
-    story = Story()
-    broken = PromiseBroken(promise="P-1", what="call back", owner="anna", due_at=START, broken_at=START + HOUR)
-    (raised,) = story.event(broken, HOUR)
-    assert isinstance(raised, Escalated)
-    assert (raised.tier, raised.cause, raised.detail) == (2, "broken_promise", "P-1, other")
-    (raised,) = story.do(Escalate(reason="threatens to sue", desk="legal", by="anna"), 2 * HOUR)
-    assert isinstance(raised, Escalated)
-    assert (raised.tier, raised.added_desks, raised.by) == (2, ("legal",), "anna")
-    assert story.refused(Escalate(reason="again", desk="legal"), 3 * HOUR).title == "There already"
-    assert story.refused(Escalate(reason="more", tier=9), 3 * HOUR).title == "No such tier"
-    assert story.refused(Escalate(reason="less", tier=1), 3 * HOUR).title == "Not higher"
-    story.do(Escalate(reason="the manager", by="anna"), 4 * HOUR)
-    (alarm,) = story.do(Escalate(reason="higher still", by="anna"), 5 * HOUR)
-    assert isinstance(alarm, AlarmRaised)
-    story.do(Resolve(resolution="settled", by="anna"), 6 * HOUR)
-    assert story.event(broken, 7 * HOUR) == [], "what is resolved does not rise"
-
-
-def test_a_rule_that_puts_it_higher_is_told_as_an_escalation() -> None:
-    story = Story()
-    told = story.event(ContactAdded(contact=contact(HOUR, severity=5, tags=("legal",))), HOUR)
-    assert types(told) == ["DecisionMade", "Escalated"]
-    assert isinstance(told[1], Escalated)
-    assert (told[1].previous_tier, told[1].tier, told[1].added_desks, told[1].detail) == (1, 2, ("legal",), "BAD, LAW")
-    assert [each.clock for each in told[0].deadlines] == ["final_response"]  # type: ignore[attr-defined]
-    assert [each.text for each in story.clock("final_response").targets] == ["5d"], "ten days can no longer bind"
-
-
-def test_a_policy_that_raises_nothing_raises_nothing() -> None:
-    quiet = OWN.replace("raise_every: 8bh}", "raise_on: []}")
-    story = Story(Book(policy(quiet)))
-    assert {type(each) for each in story.until(40 * DAY)} == {ClockWarned, ClockMissed}
 
 
 def test_the_view_tells_each_clock_and_why() -> None:

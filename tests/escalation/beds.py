@@ -29,8 +29,8 @@ from shared.postgres.saves import Saves
 from shared.postgres.timers import Timers
 from shared.telemetry.health import Progress
 from tests.contracts.golden import Record
+from tests.domain.clock_stories import OWN
 from tests.domain.examples import contact
-from tests.domain.test_clocks import OWN
 
 KEY = bytes(range(32))
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)  # a Monday

@@ -21,8 +21,8 @@ from shared.http.server import Server
 from shared.postgres.migrate import migrate
 from shared.postgres.pool import Pool, make_pool
 from shared.telemetry.health import Progress
+from tests.domain.clock_stories import OWN
 from tests.domain.examples import contact
-from tests.domain.test_clocks import OWN
 from tests.escalation.beds import CLOCK, KEY, Replica, advance, emitted
 from tests.harness.browser import PHONE, needs_chromium, open_page, violations
 

@@ -19,8 +19,8 @@ from shared.http.keys import Authenticator, mint
 from shared.postgres.migrate import migrate
 from shared.postgres.pool import Pool, make_pool
 from shared.telemetry.health import Progress
+from tests.domain.clock_stories import OWN
 from tests.domain.examples import contact
-from tests.domain.test_clocks import OWN
 from tests.escalation.beds import CLOCK, Replica, advance, emitted, until
 from tests.http.conftest import serving
 
