@@ -36,8 +36,10 @@ from shared.vault import KeyStore
 log = structlog.get_logger(__name__)
 
 SERVICE = "intake"
-# Submissions just accepted need not be read back and parsed again; beyond this many they are.
+# Submissions just accepted need not be read back and parsed again; beyond this many they are. The oldest are normalized first, so
+# it is the newest that are not remembered, unless the oldest were taken by another replica long ago.
 REMEMBERED = 4_000
+STALE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,15 @@ class Remembered:
         self._size = 0
 
     def add(self, stored: Stored, items: Sequence[Item] | Unread) -> None:
-        """Remember a delivery that is about to be stored; nothing in it is pending yet."""
+        """Remember a delivery that is about to be stored, if there is room; nothing in it is pending yet."""
+        size = _size(stored.delivery, items)
+        while self._size + size > REMEMBERED and self._deliveries:
+            oldest, _ = self._deliveries[next(iter(self._deliveries))]
+            if (stored.delivery.received_at - oldest.delivery.received_at).total_seconds() < STALE_S:
+                return
+            self.forget(oldest.delivery.id)
         self._deliveries[stored.delivery.id] = (stored, items)
-        self._size += _size(stored.delivery, items)
-        while self._size > REMEMBERED:
-            self.forget(next(iter(self._deliveries)))
+        self._size += size
 
     def pending(self, new: Iterable[Accepted]) -> None:
         """These submissions are stored and wait to be normalized."""

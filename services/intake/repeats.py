@@ -51,20 +51,19 @@ def suspected(contact: Contact, opened_at: datetime, earlier: Sequence[Earlier])
     live = [each for each in earlier if each.matched and each.opened_at <= opened_at <= each.heard_at + LIVE]
     if not live:
         return None
-    likely = [(similarity(issues, each.issues), each.category == contact.category, each) for each in live]
+    said = words(issues)
+    likely = [(similarity(said, words(each.issues)), each.category == contact.category, each) for each in live]
     alike, same_category, other = max(likely, key=lambda one: (one[0] or 0.0, one[1], one[2].opened_at, one[2].complaint_id))
     return RepeatSuspected(
         of=other.complaint_id, opened_at=other.opened_at, matched=other.matched, same_category=same_category, similarity=alike
     )
 
 
-def similarity(one: Iterable[str], other: Iterable[str]) -> float | None:
-    """The share of the words of four letters and more that both have; None where one has too few to tell."""
-    here, there = _words(one), _words(other)
-    if min(len(here), len(there)) < FEWEST_WORDS:
-        return None
-    return round(len(here & there) / len(here | there), 2)
+def similarity(one: set[str], other: set[str]) -> float | None:
+    """The share of words that both have; None where one has too few to tell."""
+    return None if min(len(one), len(other)) < FEWEST_WORDS else round(len(one & other) / len(one | other), 2)
 
 
-def _words(texts: Iterable[str]) -> set[str]:
+def words(texts: Iterable[str]) -> set[str]:
+    """The words of four letters and more."""
     return {word for text in texts for word in WORD.findall(text.casefold())}

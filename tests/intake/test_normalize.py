@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import orjson
 import pytest
 from pydantic import TypeAdapter
 
-from services.intake.accepting import Accepting
+from services.intake.accepting import REMEMBERED, STALE_S, Accepting, Remembered
 from services.intake.domain import IntakeState
 from services.intake.handlers import BUSY_ITEMS, Handlers
-from services.intake.store import REQUEUE
+from services.intake.store import REQUEUE, Stored
 from services.intake.submissions import Delivery
 from shared.contracts import ids
 from shared.contracts.envelope import Position, Undecodable
@@ -184,3 +185,23 @@ async def test_while_many_wait_for_their_answer_normalizing_takes_little_at_a_ti
     await bed.until({f"m-{number}": "complaint" for number in range(40)})
     running.cancel()
     assert set(taken) == {BUSY_ITEMS}
+
+
+def test_what_is_normalized_first_is_remembered_and_what_nobody_normalized_here_goes() -> None:
+    now = datetime.now(UTC)
+
+    def stored(size: int, after_s: float = 0.0) -> Stored:
+        delivery = Delivery(ids.time_ordered_id(), "shop", now + timedelta(seconds=after_s), "application/json", {}, bytes(size * 8_192))
+        return Stored(delivery, "canonical", "", {0: UUID(int=1)})
+
+    remembered = Remembered()
+    first, second, late, small = stored(REMEMBERED - 10), stored(20), stored(20, STALE_S + 1), stored(1, STALE_S + 2)
+    for each in (first, second):
+        remembered.add(each, [])
+    asked = [each.delivery.id for each in (first, second, late, small)]
+    assert set(remembered.of(asked)) == {first.delivery.id}, "there is no room for the second"
+    for each in (late, small):
+        remembered.add(each, [])
+    assert set(remembered.of(asked)) == {late.delivery.id, small.delivery.id}, "the first was settled by another replica"
+    remembered.forget(late.delivery.id)
+    assert set(remembered.of(asked)) == {small.delivery.id}
