@@ -27,6 +27,7 @@ _CODE = re.compile(
 )
 _SHORT_CODE = re.compile(r"\b[A-Z]\d\b")
 _SHARED = 4
+_PARTS_OF_AN_ARGUMENT = frozenset(("blame", "defensive", "policy_hiding"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ def check(rules: DraftRules, draft: str, case: Case) -> Checked:
     found += [("jargon", *place) for place in _jargon(rules, read, case)]
     found += [("hollow_repeat", *place) for place in _repeats(rules, language, read, case)]
     found += [("over_promise", *place) for place in more_than_allowed(read, case)]
+    found = _said_once(found)
     return Checked(_findings(language, draft, found), find_missing(rules, language, read, case), _apology(read))
 
 
@@ -57,6 +59,18 @@ def _apology(read: Reading) -> Apology:
         return "conditional" if any("sorry_if" in s.labels for s in read.sentences) else "none"
     admits = {"does.own_error", "admits_liability"}
     return "error" if any(admits & s.labels for s in read.sentences) else "experience"
+
+
+def _said_once(found: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """Without what another finding says better: blame and defence in an argument, and what stands in a repeated sentence."""
+    argues = any(kind == "arguing" for kind, _, _ in found)
+    repeats = [(start, end) for kind, start, end in found if kind == "hollow_repeat"]
+    return [
+        (kind, start, end)
+        for kind, start, end in found
+        if not (argues and kind in _PARTS_OF_AN_ARGUMENT)
+        and (kind == "hollow_repeat" or not any(first <= start and end <= last for first, last in repeats))
+    ]
 
 
 def _findings(language: Language, draft: str, found: Sequence[tuple[str, int, int]]) -> tuple[Finding, ...]:

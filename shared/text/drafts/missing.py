@@ -70,7 +70,9 @@ def _offers(sentence: Sentence, case: Case, language: Language) -> bool:
     What is done by a day is a remedy, too, unless it is only that somebody is told or looks.
     """
     labels = sentence.labels
-    if not labels & {"does.action", "does.date", "does.day"} or ("does.refusal" in labels and "does.action" not in labels):
+    if not labels & {"does.action", "does.date", "does.day"} or (
+        "does.refusal" in labels and "does.action" not in labels
+    ):
         return False
     if "does.remedy" in labels or (labels >= {"does.action", "does.date"} and "does.telling" not in labels):
         return True
