@@ -6,9 +6,9 @@ longer knows is no error: the complaint goes to a defined other place, with a wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -32,7 +32,8 @@ class _Part(BaseModel):
 
 
 class Team(_Part):
-    """A team at a tier, or a specialist desk. `hours`: a calendar, by name or written out; without it: always at work.
+    """A team at a tier, or a specialist desk. `hours`: a calendar, by name or written out, in which its
+    time to answer runs; without it the policy's.
 
     It is told of hand-offs by `email`, and at the `chat` and `webhook` of those names (docs/how-to/delivery.md).
     """
@@ -74,14 +75,6 @@ class _File(_Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """Where a complaint goes. `warning`: why it is not where it was asked to go."""
-
-    team: Team
-    warning: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Directory:
     """One checked version of the directory. Immutable."""
 
@@ -97,56 +90,6 @@ class Directory:
     @property
     def desks(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(team.desk for team in self.teams.values() if team.desk is not None))
-
-    def route(self, tier: int, desks: Iterable[str] = (), skills: Iterable[str] = ()) -> Route:
-        """The team that takes a complaint: a desk's if one is asked for, else the tier's with the most of the `skills`.
-
-        Where there is none the next tier up takes it, and where there is none up to the top, the fallback team.
-        """
-        missing: list[str] = []
-        for desk in desks:
-            at_desk = [team for team in self.teams.values() if team.desk == desk]
-            if at_desk:
-                return Route(_ablest(at_desk, skills), _and(missing))
-            missing.append(f"there is no {desk} desk")
-        for number in range(tier, self.top_tier + 1):
-            at_tier = [team for team in self.teams.values() if team.desk is None and team.tier == number]
-            if at_tier:
-                return Route(_ablest(at_tier, skills), _and(missing))
-            missing.append(f"no team is at tier {number}")
-        return Route(self.fallback, _and(missing) or f"no team is above tier {self.top_tier}")
-
-    def team(self, team_id: str, tier: int) -> Route:
-        """The team of that id; one that is gone is replaced by what its `tier` has now."""
-        found = self.teams.get(team_id)
-        if found is not None:
-            return Route(found)
-        routed = self.route(tier)
-        return Route(routed.team, f"the team '{team_id}' is not in the directory (any more); {routed.team.id} takes it")
-
-    def member(self, member_id: str, team: Team, at: datetime) -> tuple[Member | None, str | None]:
-        """The member of that id, or None and why the whole team is asked instead: deleted, moved on, or away `at`."""
-        found = self.members.get(member_id)
-        if found is None:
-            return None, f"'{member_id}' is not in the directory (any more); {team.id} takes it"
-        if member_id not in team.members:
-            return None, f"'{member_id}' is not in {team.id} (any more); the team takes it"
-        if _away(found, at.date()):
-            return None, f"'{member_id}' is away; {team.id} takes it"
-        return found, None
-
-    def at_work(self, team: Team, at: datetime) -> list[Member]:
-        """The team's members who are not away."""
-        return [self.members[each] for each in team.members if each in self.members and not _away(self.members[each], at.date())]
-
-    def authority(self, team: Team, member: Member | None = None) -> dict[str, str]:
-        """What may be granted per remedy: the team's, or the member's own where that is greater (currencies are as written)."""
-        granted = dict(team.authority)
-        for remedy, text in (member.authority if member else {}).items():
-            own, teams = money(text), money(granted[remedy]) if remedy in granted else None
-            if teams is None or (own.currency == teams.currency and own.amount > teams.amount):
-                granted[remedy] = text
-        return granted
 
 
 def read_directory(text: str, *, origin: str) -> tuple[Directory, tuple[str, ...]]:
@@ -216,15 +159,6 @@ def _warnings(directory: Directory) -> Iterator[str]:
             yield f"no team is at tier {number} ({name}); the next one up takes its complaints"
 
 
-def _ablest(teams: list[Team], skills: Iterable[str]) -> Team:
-    wanted = set(skills)
-    return max(teams, key=lambda team: len(wanted & set(team.skills)))
-
-
-def _away(member: Member, day: date) -> bool:
-    return any(span is not None and span[0] <= day <= span[1] for span in map(_span, member.away))
-
-
 def _span(text: str) -> tuple[date, date] | None:
     try:
         first, _, last = text.partition("/")
@@ -232,10 +166,6 @@ def _span(text: str) -> tuple[date, date] | None:
     except ValueError:
         return None
     return found if found[0] <= found[1] else None
-
-
-def _and(missing: list[str]) -> str | None:
-    return "; ".join(missing) or None
 
 
 def _of_form(root: yaml_source.Node, error: dict[str, Any]) -> Problem:

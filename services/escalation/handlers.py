@@ -16,11 +16,13 @@ from services.escalation.domain import Book, EscalationState, handling
 from services.escalation.domain.handling import Desk
 from services.escalation.domain.teams import Team, Teams
 from services.escalation.links import Links
+from shared.calendar.plain import text_of
 from shared.contracts.codec import read_data
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
 from shared.contracts.escalations import AlarmRaised, ClockMissed, DecisionMade
 from shared.contracts.topics import EVENTS
+from shared.policy.calendars import read_calendar
 from shared.policy.distribution.line import Policies
 from shared.policy.shape import Remedy
 from shared.postgres.dead_letters import save_batch
@@ -120,14 +122,16 @@ class Handlers:
 def teams_of(directory: Directory) -> Teams:
     """The directory as the domain sees it: a member who is not known (any more) answers for nobody."""
     people = directory.members
-    return Teams({
+    teams = {
         team.id: Team(
             title=team.name or team.id, tier=team.tier, desk=team.desk, authority=team.authority, email=team.email,
             chat=team.chat, webhook=team.webhook,
             members={each: people[each].key or each for each in team.members if each in people},
+            hours=None if team.hours is None else text_of(read_calendar(team.hours)),
         )
         for team in directory.teams.values()
-    })  # fmt: skip
+    }  # fmt: skip
+    return Teams(teams, directory.fallback.id)
 
 
 def _count(work: Work[Any]) -> None:

@@ -15,11 +15,20 @@ from deploy import cli
 from services.escalation import directory_api
 from services.escalation.directory import Directory, DirectoryRefused, read_directory
 from services.escalation.directory_source import DirectorySource
+from services.escalation.domain import Book, handling, on_event
+from services.escalation.domain.handoffs import HandOver
+from services.escalation.handlers import teams_of
+from shared.contracts.complaints import ComplaintReceived
+from shared.contracts.decision import Decision
+from shared.contracts.escalations import HandOffRequested
 from shared.http.app import make_app
 from shared.http.keys import Authenticator, mint
+from shared.policy.document import load_policy
 from shared.postgres.migrate import migrate
 from shared.postgres.pool import Pool, make_pool
 from shared.telemetry.health import Progress
+from tests.domain.clock_stories import OWN
+from tests.domain.examples import START, contact
 from tests.http.conftest import serving
 
 TEXT = """\
@@ -43,31 +52,35 @@ def directory() -> Directory:
     return read_directory(TEXT, origin="test")[0]
 
 
-def test_a_complaint_goes_to_its_tier_its_skill_its_desk_or_the_next_one_up(directory: Directory) -> None:
-    assert directory.route(1).team.id == "front-line"
-    assert directory.route(1, skills=["billing"]).team.id == "billing"
-    assert (directory.route(1, ["legal"]).team.id, directory.route(1, ["legal"]).warning) == ("legal", None)
-    nobody = directory.route(2)
-    assert (nobody.team.id, nobody.warning) == ("managers", "no team is at tier 2")
-    unknown = directory.route(1, ["safety"])
-    assert (unknown.team.id, unknown.warning) == ("front-line", "there is no safety desk")
-    assert directory.route(9).team.id == "managers"
+def test_a_complaint_goes_to_its_desk_or_tier_or_the_next_one_up_or_to_the_fallback(directory: Directory) -> None:
+    teams = teams_of(directory)
+    assert teams.for_work(1, ()) == "billing", "of two at a tier the first by name"
+    assert teams.for_work(1, ("legal",)) == "legal"
+    assert teams.for_work(2, ()) == "managers", "no team is at tier 2"
+    assert teams.for_work(1, ("safety",)) == "billing", "there is no safety desk"
+    assert teams.for_work(9, ()) == "managers"
+    only_desks = read_directory(
+        "tiers: [one]\nfallback: safety\nteams:\n  - {id: safety, tier: 1, desk: safety}\n", origin="test"
+    )[0]
+    assert teams_of(only_desks).for_work(1, ()) == "safety"
 
 
-def test_a_team_or_a_member_that_is_gone_has_a_defined_substitute_and_a_warning(directory: Directory) -> None:
-    gone = directory.team("north", tier=1)
-    assert gone.team.id == "front-line"
-    assert gone.warning == "the team 'north' is not in the directory (any more); front-line takes it"
-    team = directory.teams["front-line"]
-    assert directory.member("anna", team, NOW)[0] is not None
-    for name, why in (("gone", "not in the directory"), ("cleo", "not in front-line"), ("ben", "away")):
-        member, warning = directory.member(name, team, NOW)
-        assert member is None
-        assert why in (warning or "")
-    assert [each.id for each in directory.at_work(team, NOW)] == ["anna"]
-    anna = directory.members["anna"]
-    assert directory.authority(team, anna) == {"goodwill_payment": "50 GBP", "discount": "10 GBP"}
-    assert directory.authority(team) == {"goodwill_payment": "20 GBP"}
+def test_members_who_are_gone_answer_for_nobody_and_keys_are_by_name(directory: Directory) -> None:
+    assert teams_of(directory).teams["front-line"].members == {"anna": "anna", "ben": "ben"}
+
+
+def test_the_time_to_answer_runs_in_the_teams_own_hours() -> None:
+    text = TEXT.replace("{id: managers, tier: 3}", "{id: managers, tier: 3, hours: {zone: UTC, weekly: {fri: [['09:00', '17:00']]}}}")
+    teams = teams_of(read_directory(text, origin="test")[0])
+    policy = load_policy(OWN.replace("raise_every: 8bh", "raise_every: 8bh, accept_within: 2bh"), origin="test")
+    book, desk = Book(policy), handling.Desk(teams)
+    data = ComplaintReceived(contact=contact())
+    received = handling.follow(None, on_event(None, data, START, book), data, START, book, desk)
+    for team, due in (("managers", "2026-03-06T11:00"), ("legal", "2026-03-02T11:30")):
+        asked = handling.on_command(received.state, HandOver(team=team, reason="x", by="anna"), START, book, desk)
+        assert isinstance(asked, Decision)
+        (event,) = [each for each in asked.events if isinstance(each, HandOffRequested)]
+        assert event.accept_by.isoformat().startswith(due), team
 
 
 def test_what_is_odd_is_a_warning() -> None:

@@ -65,7 +65,9 @@ def send(draft: Draft, pending: HandOff, now: datetime, book: Book, desk: Desk) 
     """The package goes to the team, and its time to answer begins."""
     state = draft.state
     span = read(book.own.decide(state.facts.as_of(now)).outcome.get("accept_within", handoffs.ACCEPT_WITHIN))
-    calendar = calendar_of(page(book.own).calendar_text)
+    team = desk.teams.teams.get(pending.team)
+    hours = team.hours if team is not None else None
+    calendar = calendar_of(hours or page(book.own).calendar_text)
     due = business.due_at(calendar, to_seconds(now), span, ())
     accept_by = to_instant(due) if due is not None else now + handoffs.SAFETY
     sent = replace(pending, accept_by=accept_by, wait_until=None)

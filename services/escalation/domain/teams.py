@@ -12,7 +12,8 @@ from shared.policy.outcomes import money
 class Team:
     """A team of one tier; `desk`: the specialist matters that it deals with. `members`: names of API keys, by person.
 
-    `authority`: how much it may grant of each remedy, as "500 GBP". The addresses say where hand-offs are told.
+    `authority`: how much it may grant of each remedy, as "500 GBP". The addresses say where hand-offs are told. `hours`:
+    the calendar (as text) in which its time to answer runs; None: the policy's.
     """
 
     title: str
@@ -23,16 +24,22 @@ class Team:
     chat: str | None = None
     webhook: str | None = None
     members: Mapping[str, str] = field(default_factory=dict)
+    hours: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Teams:
-    """All of them by id. Empty: teams are named by tier and desk, nobody is told, and any key may answer for them."""
+    """All of them by id. Empty: teams are named by tier and desk, nobody is told, and any key may answer for them.
+
+    `fallback`: the team that takes what no other can.
+    """
 
     teams: Mapping[str, Team] = field(default_factory=dict)
+    fallback: str | None = None
 
     def for_work(self, tier: int, desks: tuple[str, ...]) -> str:
-        """The team for a tier and its newest desk: the desk's own team, else the lowest that has the tier, else a name."""
+        """The team for a tier and its newest desk: the desk's own team, else the lowest that has the tier, else the
+        fallback; without a directory a name."""
         for desk in reversed(desks):
             for name, team in self.teams.items():
                 if team.desk == desk and team.tier >= min(tier, self.top):
@@ -40,6 +47,8 @@ class Teams:
         fit = sorted((team.tier, name) for name, team in self.teams.items() if team.tier >= tier and team.desk is None)
         if fit:
             return fit[0][1]
+        if self.fallback is not None:
+            return self.fallback
         return desks[-1] if desks and not self.teams else f"tier-{tier}"
 
     @property
