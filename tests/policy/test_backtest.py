@@ -133,6 +133,14 @@ def test_what_cannot_be_read_is_counted_named_and_blocks() -> None:
     assert not report(old, [])["passed"]
 
 
+@pytest.mark.parametrize("outcome", [{"tier": "one"}, {"remedy_authority": {"goodwill_payment": 5}}, {"acknowledge_within": 7}])
+def test_an_outcome_that_no_policy_decides_is_unreadable_too(outcome: dict[str, Any]) -> None:
+    old = policy(OLD)
+    found = report(old, [orjson.dumps(orjson.loads(recorded(old, 5)) | {"outcome": outcome})])
+    assert (found["decisions"], found["unreadable"]) == (0, 1)
+    assert f"the recorded outcome: {next(iter(outcome))}" in found["faults"][0]
+
+
 def test_a_missing_fact_is_a_degraded_decision() -> None:
     old = policy(OLD)
     given = orjson.loads(recorded(old, 5))

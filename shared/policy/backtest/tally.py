@@ -14,6 +14,7 @@ from shared.policy import targets
 from shared.policy.backtest.recorded import Facts, Recorded
 from shared.policy.calendars import due_at
 from shared.policy.evaluate import Policy
+from shared.policy.outcomes import ValueRefused
 
 Decide = Callable[[Facts], tuple[str, bool]]  # facts -> the outcome as canonical JSON, whether it is degraded
 
@@ -119,11 +120,24 @@ class Counting:
             tally.old_degraded += degraded
         elif recorded.outcome is not None:
             old = canonical(recorded.outcome)
+            if old not in self._parsed:
+                self._parsed[old] = self._as_decided(recorded.outcome)
         else:
             raise ValueError('no "outcome" is recorded: say which policy decided, with --old')
         tally.cells[Cell(recorded.hour, old, new, has_support_needs(facts))] += 1
         if old != new:
             self._deadlines(recorded, self._outcome(old), self._outcome(new))
+
+    def _as_decided(self, outcome: Mapping[str, Any]) -> dict[str, Any]:
+        """A recorded outcome, if such a policy could have decided it. Raises ValueError."""
+        for name, value in outcome.items():
+            kind = self._new.outcomes.get(name)
+            try:
+                if kind is not None and value is not None:
+                    kind.read(value)
+            except ValueRefused as refused:
+                raise ValueError(f"the recorded outcome: {refused.about(name)}") from None
+        return dict(outcome)
 
     def _outcome(self, text: str) -> dict[str, Any]:
         if text not in self._parsed:
