@@ -12,6 +12,7 @@ MAX_HTML = 400_000
 MAX_SAFE = 100_000  # of the HTML that is kept beside the text
 # The parser's time grows with the square of how deep elements are nested; real mail stays below a hundred.
 MAX_DEPTH = 1_000
+MAX_REFERENCES = 50_000  # such as &amp;: with the square of their number too
 SAFE_TAGS = {
     "a", "abbr", "b", "blockquote", "br", "caption", "center", "cite", "code", "dd", "del", "div", "dl", "dt", "em",
     "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "ins", "li", "ol", "p", "pre", "q", "s", "small", "span", "strike",
@@ -38,9 +39,10 @@ def safe_html(text: str) -> str | None:
     """The HTML without scripts, styles, forms, images and links to anything but web, mail and telephone addresses.
 
     Nothing is fetched when it is shown: no remote image tells the sender that his mail was read. None for HTML that is
-    too long or too deep to be worth it; its text is there all the same.
+    too long, too deep or too full of references to be worth it; its text is there all the same.
     """
-    if len(text) > MAX_HTML or _depth(text) > MAX_DEPTH:
+    text = text.replace("\0", "")
+    if len(text) > MAX_HTML or text.count("&") > MAX_REFERENCES or _depth(text) > MAX_DEPTH:
         return None
     return nh3.clean(
         text,

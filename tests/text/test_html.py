@@ -62,12 +62,21 @@ def test_what_is_shown_can_do_nothing_and_fetches_nothing(markup: str) -> None:
 
 @pytest.mark.parametrize(
     "markup",
-    ["<div>" * 100_000, "<" * 400_000, "<blockquote>" * 50_000, "<!--" * 100_000, "<b><p>" * 50_000, "<a " + "x=y " * 100_000],
+    [
+        "<div>" * 100_000, "<" * 400_000, "<blockquote>" * 50_000, "<!--" * 100_000, "<b><p>" * 50_000, "<a " + "x=y " * 100_000,
+        "&" * 400_000, "\0" * 400_000,
+    ],
 )
 def test_hostile_html_takes_bounded_time(markup: str) -> None:
     started = time.process_time()
     html.read(markup)
     assert time.process_time() - started < 20, "unbounded, it is minutes"
+
+
+def test_html_full_of_references_is_not_kept_and_its_text_is() -> None:
+    assert html.read("<p>Tom &amp; Jerry</p>" + "&" * 60_000)[0] is None
+    assert html.read("<p>Tom &amp; Jerry</p>" + "&" * 60_000)[1].startswith(" Tom & Jerry")
+    assert html.read("<p>T\0om</p>") == ("<p>Tom</p>", "Tom")
 
 
 @given(st.text(alphabet=st.sampled_from("<>/abdivp\"'= &;!-\n\tx"), max_size=200))
