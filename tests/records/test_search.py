@@ -152,7 +152,7 @@ async def test_rebuilt_it_is_identical_and_answers_meanwhile(index: Index) -> No
     assert total == seen[-1] == BATCH + 60 + 34 + 20
     assert await index.all() == before
     assert await index.pool.fetch(INDEXES) == indexes
-    assert len(indexes) == 12
+    assert len(indexes) == 13
     await index.record((5000, "intake", received("New after the rebuild")))
     await index.follow()
     assert await index.find(text="after the rebuild") == [subject(5000)]

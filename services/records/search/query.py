@@ -15,7 +15,7 @@ SHOWN = """complaint_id, changed_idx, changed_at, received_at, status, tier, tea
     next_due, missed, remedy, resolution, outcome"""
 # By the stem of the language, and as it stands: a name or a number has no stem.
 WORDS = "words @@ (websearch_to_tsquery({language}::regconfig, {words}) || websearch_to_tsquery('simple', {words}))"
-FEW = 1000
+FEW = 5000
 # The words of a case that say most: those that few others have, by what the database knows of its most common ones; the marks
 # between events say nothing. Five of them at most match some thousand cases of a million.
 SIMILAR = f"""
@@ -27,7 +27,7 @@ with common as materialized (
     select cause, (
         select string_agg(quote_literal(lexeme), ' | ')::tsquery from (
             select lexeme from unnest(words) left join common using (lexeme) where lexeme <> '{END}'
-            order by coalesce(frequency > 0.005, false), case when frequency > 0.005 then frequency end,
+            order by coalesce(frequency > 0.002, false), case when frequency > 0.002 then frequency end,
                 cardinality(positions) desc, length(lexeme) desc limit 5
         ) as best
     ) as terms from case_index where complaint_id = $1
