@@ -69,7 +69,12 @@ def export_log(
             if last is not None and last.size >= size:
                 break
             await asyncio.sleep(WAIT_EVERY_S)
-        return await log_export.export(conn, Writer(folder), progress("exported"))
+        try:
+            return await log_export.export(conn, Writer(folder), progress("exported"))
+        except OSError as error:
+            if error.filename is None:  # of the connection, not of a file
+                raise
+            raise Failed(f"{error.filename} cannot be written: {error.strerror}") from None
 
     done = in_schema(address(database_url), SERVICE, write)
     if as_json:

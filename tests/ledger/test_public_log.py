@@ -141,6 +141,17 @@ async def test_a_closed_log_wants_a_key(ledger: Ledger, capsys: Any, monkeypatch
         assert (await command(capsys, "fetch-log", url, str(ledger.folder / "copy"), "--key", secret))[0] == 0
 
 
+async def test_a_folder_that_cannot_be_written_is_named(ledger: Ledger, capsys: Any) -> None:
+    await ledger.append(3)
+    await ledger.publish()
+    (ledger.folder / "file").write_text("")
+    code, said = await command(capsys, "export-log", str(ledger.folder / "file" / "log"), "--database-url", ledger.dsn, "--wait", "0")
+    assert (code, "file/log" in said, "PostgreSQL" in said) == (1, True, False), said
+    async with served(ledger) as url:
+        code, said = await command(capsys, "fetch-log", url, str(ledger.folder / "file" / "log"))
+        assert (code, "file/log" in said) == (1, True), said
+
+
 async def test_a_server_that_is_no_log_ends_it_in_a_sentence(tmp_path: Path, capsys: Any) -> None:
     """A head that claims more than is there, no head at all, nobody."""
     answers = {"/log/checkpoint": str(note.sign(Head(ORIGIN, 10**18, bytes(32)).text, [KEY])), "/log/log.vkey": KEY.verifier.vkey}
