@@ -55,7 +55,7 @@ class Team(_Part):
 class Member(_Part):
     """A person. `key`: the name of their API key, if it is another than their id.
 
-    `authority`: what they may grant, per remedy; more than their team's where it is greater."""
+    `authority`: what they may grant by themselves, per remedy, beyond what the policy allows whoever has the complaint."""
 
     id: Id
     name: Line | None = None

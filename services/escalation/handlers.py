@@ -131,7 +131,8 @@ def teams_of(directory: Directory) -> Teams:
         )
         for team in directory.teams.values()
     }  # fmt: skip
-    return Teams(teams, directory.fallback.id)
+    personal = {person.key or person.id: person.authority for person in people.values() if person.authority}
+    return Teams(teams, directory.fallback.id, personal)
 
 
 def _count(work: Work[Any]) -> None:

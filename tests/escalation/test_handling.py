@@ -238,6 +238,16 @@ def test_above_authority_it_waits_for_a_tier_that_may_and_not_for_oneself() -> N
     assert "nobody in the directory" in beyond.detail
 
 
+@pytest.mark.parametrize(("by", "amount", "standing"), [("bo-key", "100", "open"), ("bo-key", "101", "asked"), ("zoe", "100", "asked")])
+def test_a_members_own_authority_is_theirs_alone(by: str, amount: str, standing: str) -> None:
+    front = {"front": Team("Front line", 1, members={"bo": "bo-key", "zoe": "zoe"})}
+    teams = replace(TEAMS, teams=front | {"managers": TEAMS.teams["managers"]}, personal={"bo-key": {"refund": "100 GBP"}})
+    given = OfferRemedy(options=(option(amount), NOW_ONE), by=by)
+    done = remedies.command(remedies.Remedies(), given, CATALOGUE, AUTHORITY, teams, START)
+    assert not isinstance(done, Refused)
+    assert done[0].offers[0].standing == standing
+
+
 VERBS = st.sampled_from(["offer", "accept", "refuse", "authorise"])
 
 

@@ -154,7 +154,8 @@ def _offer(
         wrong = _beyond(before, option, remedy)
         if wrong:
             return Refused(409, "Beyond the limit", wrong)
-        if option.amount is not None and not _within(authority.get(option.remedy), option.amount):
+        own_limits = (authority.get(option.remedy), teams.personal.get(given.by, {}).get(option.remedy))
+        if option.amount is not None and not any(_within(limit, option.amount) for limit in own_limits):
             tier = teams.tier_that_may(option.remedy, f"{option.amount.amount:f} {option.amount.currency}")
             own = teams.tier_of(given.by)
             if tier is None:

@@ -31,11 +31,13 @@ class Team:
 class Teams:
     """All of them by id. Empty: teams are named by tier and desk, nobody is told, and any key may answer for them.
 
-    `fallback`: the team that takes what no other can.
+    `fallback`: the team that takes what no other can. `personal`: what the owner of a key may grant beyond what the policy
+    allows whoever has the complaint.
     """
 
     teams: Mapping[str, Team] = field(default_factory=dict)
     fallback: str | None = None
+    personal: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def for_work(self, tier: int, desks: tuple[str, ...]) -> str:
         """The team for a tier and its newest desk: the desk's own team, else the lowest that has the tier, else the
