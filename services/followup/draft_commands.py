@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from pathlib import Path
 from typing import Annotated
@@ -40,7 +41,7 @@ def check_draft(
     from shared.text.drafts.spec import DraftToCheck
 
     try:
-        given = DraftToCheck.model_validate_json(file.read_bytes())
+        given = DraftToCheck.model_validate_json(file.read_bytes().removeprefix(codecs.BOM_UTF8))
         told = answer(rules_of(rules) if rules else default_rules(), given)
     except OSError as error:
         raise WrongUse(f"{file} cannot be read: {error.strerror}") from None

@@ -63,7 +63,7 @@ def _policy(document: Any, chosen: Path | None, folder: Path) -> Policy:
         return _follow_up(load_policy(json.dumps(named, ensure_ascii=False), origin="policy"))
     if chosen is None and isinstance(named, str) and "\n" in named:
         return _follow_up(load_policy(named, origin="policy"))
-    if chosen is None and not isinstance(named, str):
+    if chosen is None and (not isinstance(named, str) or not named.strip()):
         raise WrongUse("policy must be the path of a FollowUpPolicy document, or the document itself")
     path = chosen or folder / str(named)
     if chosen is None and not path.is_file() and Path(str(named)).is_file():
@@ -147,5 +147,5 @@ def _text(file: Path) -> str:
         return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise WrongUse(f"{file}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    except OSError as error:
-        raise WrongUse(f"{file} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # a name that no file can have
+        raise WrongUse(f"{str(file)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from None

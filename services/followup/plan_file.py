@@ -41,6 +41,7 @@ _CUSTOMER = (
     "support_needs", "vulnerable", "history", "contacted", "country", "name", "ref", "postcode",
 )  # fmt: skip
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST, LATEST = 1971, 2199  # years: beyond them no complaint is meant
 NOWHERE = Reach("UTC")
 _SPAN = re.compile(r"\s*(\d{1,2}:\d{2})\s*(?:-|–|to|until)\s*(\d{1,2}:\d{2})\s*")
 
@@ -148,10 +149,11 @@ class _Reader:
 
     def _reach(self, complaint: dict[str, Any], customer: dict[str, Any]) -> Reach:
         facts = self._given.facts[0]["complaint"] if self._given.facts else {}
-        contacted = [
-            self._instant(f"contacted[{number}]", at)
-            for number, at in enumerate(customer.get("contacted") or complaint.get("contacted") or ())
-        ]
+        times = customer.get("contacted") or complaint.get("contacted") or []
+        if not isinstance(times, list):
+            self._given.problems.append(f"contacted must be a list of times, not {_shown(times)}")
+            times = []
+        contacted = [self._instant(f"contacted[{number}]", at) for number, at in enumerate(times)]
         return Reach(
             zone=self._zone,
             preference=facts.get("contact_preference", "any"),
@@ -166,7 +168,7 @@ class _Reader:
     def _silent(self, customer: dict[str, Any]) -> str:
         for name, why in (("deceased", "the customer has died"), ("quiet_list", "the customer is on the quiet list")):
             value = customer.get(name)
-            if value not in (None, False, True):
+            if value is not None and not isinstance(value, bool):
                 self._given.problems.append(f"customer.{name} must be true or false, not {_shown(value)}")
             if value is True:
                 return why
@@ -178,11 +180,28 @@ class _Reader:
         if "emails" not in customer and "phones" not in customer:
             return ()
         ways = (("emails", ("email",)), ("phones", ("sms", "phone")))
-        return tuple(channel for name, channels in ways if customer.get(name) for channel in channels)
+        found = tuple(channel for name, channels in ways if self._addresses(name, customer) for channel in channels)
+        if not found:
+            self._given.warnings.append("customer.emails and customer.phones are empty: without an address it is a task for a person")
+        return found
+
+    def _addresses(self, name: str, customer: dict[str, Any]) -> bool:
+        """Whether there is any; what one looks like is not judged here."""
+        value = customer.get(name)
+        several = value if isinstance(value, list) else [value] if value else []
+        if not all(isinstance(each, str | dict) for each in several):
+            self._given.problems.append(f"customer.{name} must be a list of addresses, not {_shown(value)}")
+        return bool(several)
 
     def _preference(self, complaint: dict[str, Any], customer: dict[str, Any]) -> str:
         """A wrong word here is never guessed: the customer may have asked for no contact."""
-        value = complaint.get("contact_preference", customer.get("contact_preference"))
+        values = [complaint.get("contact_preference"), customer.get("contact_preference")]
+        said = [self._preferred(value) for value in (values if values[0] != values[1] else values[:1])]
+        if "none" in said:  # said in one place, it holds
+            return "none"
+        return next((word for word in said if word != "any"), "any")
+
+    def _preferred(self, value: Any) -> str:
         if value is None:
             return "any"
         word = value.strip().lower().replace(" ", "_") if isinstance(value, str) else value
@@ -193,6 +212,7 @@ class _Reader:
             self._given.problems.append(
                 f"complaint.contact_preference must be one of {', '.join(known)}, not {_shown(value)}{hint}"
             )
+            return "any"
         return str(word)
 
     def _status(self, value: Any) -> str:
@@ -273,6 +293,8 @@ class _Reader:
             self._given.problems.append(f"{path}: {_shown(value)} is not a time such as 2026-03-02T09:00:00Z{why}")
             return None
         try:
+            if not EARLIEST <= at.year <= LATEST:
+                raise OverflowError
             if at.tzinfo is not None:
                 return at.astimezone(UTC)
             instant, change = wall.instant(at, self._zone)
@@ -307,7 +329,7 @@ class _Reader:
         wrong = [word for word in words if word not in known]
         if wrong:
             self._given.warnings.append(f"{path}: {_shown(wrong[0])} is not one of {', '.join(known)}")
-        return tuple(word for word in words if isinstance(word, str))
+        return tuple(word for word in words if word in known)
 
     def _text(self, path: str, value: Any) -> str | None:
         if value is not None and not isinstance(value, str):
@@ -339,7 +361,10 @@ def _time_of_day(value: Any) -> time:
     text = str(value).strip()
     if text == "24:00":
         return time(0)
-    return time.fromisoformat(text.zfill(5))
+    found = time.fromisoformat(text.zfill(5))
+    if found.tzinfo is not None:
+        raise ValueError("local times have no zone")
+    return found
 
 
 def _shown(value: Any) -> str:

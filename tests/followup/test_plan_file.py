@@ -89,6 +89,7 @@ def test_quiet_hours_and_the_contact_budget_move_it(plan: Any) -> None:
     [
         ({"contact_preference": "none"}, "asked for no contact"),
         ({"customer": {"contact_preference": "no contact"}}, "asked for no contact"),
+        ({"contact_preference": "any", "customer": {"contact_preference": "none"}}, "asked for no contact"),
         ({"customer": {"deceased": True}}, "has died"),
         ({"customer": {"quiet_list": True}}, "quiet list"),
         ({"status": "open"}, "is open: check-ins are planned when it is resolved"),
@@ -142,6 +143,13 @@ def test_what_is_past_due_is_asked_now_in_order(plan: Any) -> None:
         (complaint(customer="Anna"), "complaint.customer must be an object"),
         (complaint(remedy=[{"amount": 5}]), "complaint.remedy[0] must name its kind"),
         (complaint(resolved_at="9999-12-31T23:59:59-14:00"), "is beyond the calendar"),
+        (complaint(resolved_at="9999-12-31T23:59:59Z"), "is beyond the calendar"),
+        (complaint(resolved_at="0001-01-01T00:00:00Z"), "is beyond the calendar"),
+        (complaint(contacted=5), "contacted must be a list of times"),
+        (complaint(contacted="2026-03-01T00:00:00Z"), "contacted must be a list of times"),
+        (complaint(customer={"quiet_hours": {"from": "21:00+05:00", "to": "08:00"}}), "quiet_hours must be local times"),
+        (complaint(customer={"emails": 5}), "customer.emails must be a list of addresses"),
+        (complaint(customer={"deceased": 1}), "customer.deceased must be true or false"),
         (complaint() | {"as_of": "2026-03-01T00:00:00Z"}, "is before complaint.resolved_at"),
         ({"complaint": {"remedy": "refund"}}, "resolved_at is missing"),
         ({"complaint": 3}, "complaint must be an object"),
@@ -194,6 +202,8 @@ def test_a_policy_of_ones_own(plan: Any, tmp_path: Path) -> None:
         ("[" * 100_000, "nested too deeply"),
         ('{"policy": 5}', "policy must be the path"),
         ('{"policy": "missing.yaml"}', "cannot be read"),
+        ('{"policy": ""}', "policy must be the path"),
+        ('{"policy": "a\\u0000b"}', "cannot be read"),
     ],
 )
 def test_wrong_use_is_one_sentence_and_2(plan: Any, text: str, said: str) -> None:

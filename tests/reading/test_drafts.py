@@ -116,6 +116,17 @@ def test_any_draft_is_judged_and_places_lie_within_it(draft: str) -> None:
         assert 0 <= finding.start < finding.end <= len(draft)
 
 
+def test_what_is_null_is_not_known_and_a_byte_order_mark_is_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "draft.json"
+    text = json.dumps({"draft": "You should have read it.", "complaint": {"issues": None, "impact": None, "fault": None}})
+    file.write_text(text, encoding="utf-8-sig")
+    assert cli.run(["draft", "check", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["findings"][0]["kind"] == "blame"
+    file.write_text('{"draft": null}')
+    assert cli.run(["draft", "check", str(file), "--json"]) == 2
+    assert "draft: Field required" in capsys.readouterr().err
+
+
 def test_the_command_prints_what_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "draft.json"
     file.write_text(json.dumps({"draft": "You should have read it.", "complaint": LAMP}), encoding="utf-8")

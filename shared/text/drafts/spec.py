@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Line = Annotated[str, StringConstraints(max_length=2_000)]
 Lines = Annotated[tuple[Line, ...], Field(max_length=100)]
+
+
+def _without_nulls(given: Any) -> Any:
+    """What is null is not known: as if it were not there."""
+    return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else given
 
 
 class Case(BaseModel):
@@ -23,6 +28,7 @@ class Case(BaseModel):
     remedies_allowed: Lines = ()
     fault: Literal["ours", "customer", "third_party", "unknown"] = "unknown"
     history: Annotated[tuple[Annotated[str, StringConstraints(max_length=20_000)], ...], Field(max_length=200)] = ()
+    _nulls = model_validator(mode="before")(_without_nulls)
 
 
 class DraftToCheck(BaseModel):
@@ -32,6 +38,7 @@ class DraftToCheck(BaseModel):
 
     draft: Annotated[str, StringConstraints(max_length=20_000)]
     complaint: Case = Case()
+    _nulls = model_validator(mode="before")(_without_nulls)
 
 
 @dataclass(frozen=True, slots=True)
