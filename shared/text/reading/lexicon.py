@@ -7,6 +7,7 @@ compared with the rest of the pattern. So most words of a text cost nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import ahocorasick
@@ -144,8 +145,12 @@ class Lexicon:
             first = at[end - length + 2]
             last = first + more
             if sentence[first] == sentence[last]:
+                place = (first, last)
                 for number in numbers:
-                    begun.setdefault(number, []).append((first, last))
+                    if number in begun:
+                        begun[number].append(place)
+                    else:
+                        begun[number] = [place]
         hits: list[Hit] = []
         doubts: list[tuple[_Rule, list[Place]]] = []
         for number, places in begun.items():
@@ -159,7 +164,7 @@ class Lexicon:
                     ]
         if doubts and hits:
             hits = self._without_exceptions(hits, doubts, words)
-        hits.sort(key=lambda hit: hit.first)
+        hits.sort(key=itemgetter(1))
         return hits
 
     def _without_exceptions(

@@ -224,7 +224,9 @@ def _sequence(
             while True:
                 inside, index = _sequence(tokens, index, text, lists)
                 if len(alternatives) + prod(map(len, inside)) > MAX_ALTERNATIVES:
-                    raise PatternRefused(f"'{text[:100]}': a parenthesis stands for more than {MAX_ALTERNATIVES:,} phrases")
+                    raise PatternRefused(
+                        f"'{text[:100]}': a parenthesis stands for more than {MAX_ALTERNATIVES:,} phrases"
+                    )
                 alternatives.update(" ".join(part for part in parts if part) for parts in product(*inside))
                 if index >= len(tokens):
                     raise PatternRefused(f"'{text}': a parenthesis is not closed")

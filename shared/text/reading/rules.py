@@ -116,7 +116,9 @@ def load_rules(text: str, *, origin: str, beside: Callable[[str], str]) -> Rules
         try:
             built[language] = documents.build(parts)
         except RecursionError:
-            problems.append(Problem(*root.at(("spec", "lexicons", language)), language, "parentheses are nested too deeply"))
+            problems.append(
+                Problem(*root.at(("spec", "lexicons", language)), language, "parentheses are nested too deeply")
+            )
         except ValueError as error:
             problems.append(Problem(*root.at(("spec", "lexicons", language)), language, str(error)))
     fallback = document.spec.fallback_language

@@ -95,9 +95,16 @@ def read_words(text: str, forms: Mapping[str, str]) -> Words:
             letters += place - start
             if text[start] != piece[0] and place - start > 1 and text[start:place].isupper() and not _is_mask(piece):
                 shouted += place - start
-            for each in word.split(" ") if " " in word else (word,):
-                add(each)
-                add_span((start, place))
+            span = (start, place)
+            if " " in word:
+                for each in word.split(" "):
+                    add(each)
+                    add_span(span)
+                    add_sentence(inside)
+                    add_clause(part)
+            else:
+                add(word)
+                add_span(span)
                 add_sentence(inside)
                 add_clause(part)
         if between == " ":
