@@ -14,6 +14,7 @@ import typer
 
 from shared.cli import Failed, WrongUse
 from shared.cli.client import AsJson, Client, Key, Url, print_json
+from shared.text.cells import inert
 
 if TYPE_CHECKING:
     from services.intake.importing import Load, Piece
@@ -153,14 +154,10 @@ def _note(file: TextIO, piece: Piece, items: list[dict[str, Any]], state: Journa
     for label, item in zip(labels, items, strict=True):
         counts[item["outcome"] if item["outcome"] != "accepted" else item["kind"]] += 1
         row = {**item, "item": label}
-        writer.writerow([_inert(str(row.get(name, "") or "")) for name in COLUMNS])
+        writer.writerow([inert(str(row.get(name, "") or "")) for name in COLUMNS])
     file.flush()
     state.counts = dict(counts)
 
-
-def _inert(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
 def _tell(state: Journal, load: Load, outcomes: Path, as_json: bool) -> None:

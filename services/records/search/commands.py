@@ -13,6 +13,7 @@ import typer
 from shared.cli import Failed, WrongUse
 from shared.cli.client import AsJson, Client, Key, Url, print_json
 from shared.cli.database import DatabaseUrl, address, in_schema
+from shared.text.cells import inert
 
 app = typer.Typer()
 PAGE = 500
@@ -107,13 +108,6 @@ def _pages(client: Client, asked: dict[str, Any], most: int | None) -> Iterator[
             return
 
 
-def inert(value: Any) -> Any:
-    """A text that a spreadsheet would take for a formula is shown as text (OWASP: CSV injection)."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n", "\0"):
-        return f"'{value}"
-    return value
-
-
 def _write_csv(file: Path, found: Iterator[dict[str, Any]]) -> int:
     count = 0
     try:
@@ -121,7 +115,7 @@ def _write_csv(file: Path, found: Iterator[dict[str, Any]]) -> int:
             writer = csv.writer(out)
             writer.writerow(COLUMNS)
             for each in found:
-                writer.writerow([inert(each[name]) for name in COLUMNS])
+                writer.writerow([inert(cell) if isinstance(cell := each[name], str) else cell for name in COLUMNS])
                 count += 1
     except OSError as error:
         raise Failed(f"{file}: {error.strerror}") from None
