@@ -55,7 +55,7 @@ parts:
   ledger     saving into the ledger beside plain COPY, the tree, verifying, proving, bytes on disk
   csv        a CSV file of 100,000 rows, from the command to Kafka
   checkins   50,000 check-ins that come due in one minute: handed out by one process, then by two (--complaints: how many
-             others are pending, up to 1,000,000; without it 200,000)
+             others are pending, up to 1,000,000; without it 200,000); then 5,000 among 10,000, 100,000 and 1,000,000 others
   clocks     one business-time computation, working all clocks out again, and how late timers fire: 100,000 open complaints
              with five clocks each (--complaints 1000000: a million)
   search     every kind of search over 1,000,000 complaints (--complaints), and the index rebuilt from 200,000 events;

@@ -17,6 +17,8 @@ from tests.bench.bed import Bed, bed, tell
 from tests.harness.cluster import Cluster
 
 DUE, PENDING = 50_000, 200_000
+# One that comes due must cost the same whatever else is pending.
+AMONG, AMONG_DUE = (10_000, 100_000, 1_000_000), 5_000
 STALLED_S = 120.0
 CHUNK = 50_000
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
@@ -47,10 +49,11 @@ select count(*) from (
 
 
 async def checkins(cluster: Cluster, folder: Path, *, due: int = DUE, pending: int = PENDING) -> dict[str, Any]:
-    """Hand out `due` check-ins with `pending` others in the table: by one process, then by two."""
-    return {
-        name: await _hand_out(cluster, folder, replicas, due, pending) for name, replicas in (("one", 1), ("two", 2))
-    }
+    """Hand out `due` check-ins with `pending` others in the table: by one process, then by two. Then fewer, by one process,
+    among ever more that are pending, up to `pending`."""
+    runs = [("one", 1, due, pending), ("two", 2, due, pending)]
+    runs += [(f"among {most:,}", 1, min(due, AMONG_DUE), most) for most in AMONG if most <= pending]
+    return {name: await _hand_out(cluster, folder, replicas, these, others) for name, replicas, these, others in runs}
 
 
 async def _hand_out(cluster: Cluster, folder: Path, replicas: int, due: int, pending: int) -> dict[str, Any]:

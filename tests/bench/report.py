@@ -38,9 +38,9 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         yield "check-ins that come due at once (to reach: 5,000/s a process, no double, in order)"
         for name, found in results["checkins"].items():
             yield (
-                f"  {name:<5}{found['per_s']:>9,}/s   {found['due']:,} in {found['seconds']} s, {found['pending']:,} others pending   "
+                f"  {name:<16}{found['per_s']:>9,}/s   {found['due']:,} in {found['seconds']} s, {found['pending']:,} others pending   "
                 f"{found['doubles']} doubles, {found['missing']} missing, {found['out_of_order']} out of order   "
-                f"{found['cpu_us']['followup']:.0f} us CPU of the last process each"
+                f"us CPU each: {found['cpu_us']['followup']:.0f} the last process, {found['cpu_us'].get('postgres', 0):.0f} PostgreSQL"
             )
         yield ""
     if "rss_mb" in results:
