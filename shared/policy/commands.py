@@ -53,16 +53,10 @@ def validate(
 
     With --prove also: rules that nothing can reach, gaps, overlaps, and each invariant, with a complaint that breaks it.
     """
-    try:
-        text = document_text(file)
-        policy, _ = load_file(file, text)
-        if not isinstance(policy, Policy):
-            _say_valid(policy, file, as_json)
-            return
-        if found := check(policy, text):
-            raise PolicyRefused(found, origin=str(file), text=text)
-    except PolicyRefused as refused:
-        _refuse(refused, {"valid": False}, as_json, file)
+    policy, text, _ = _valid(file, {"valid": False}, as_json)
+    if not isinstance(policy, Policy):
+        _say_valid(policy, file, as_json)
+        return
     proved, assumptions = proofs(policy, text) if prove else ([], ())
     errors = [each.problem for each in proved if each.is_error]
     warnings = (*policy.warnings, *(each.problem for each in proved if each.is_warning))
@@ -204,15 +198,9 @@ def _rows(prefix: str, facts: Any) -> list[tuple[str, Fact]]:
 def checked(file: Path, as_json: bool) -> tuple[Versioned, str, dict[str, str]]:
     """A document that `validate` and `test` both pass, its text, and the texts that it names; otherwise the command says why
     and ends with 1."""
-    try:
-        text = document_text(file)
-        policy, parts = load_file(file, text)
-        if not isinstance(policy, Policy):
-            return policy, text, parts
-        if found := check(policy, text):
-            raise PolicyRefused(found, origin=str(file), text=text)
-    except PolicyRefused as refused:
-        _refuse(refused, {"published": False}, as_json, file)
+    policy, text, parts = _valid(file, {"published": False}, as_json)
+    if not isinstance(policy, Policy):
+        return policy, text, parts
     outcomes = run_tests(policy)
     failed = [outcome.name for outcome in outcomes if not outcome.passed]
     missed = [rule for rule, names in coverage(policy, outcomes).items() if not names]
@@ -226,6 +214,18 @@ def checked(file: Path, as_json: bool) -> tuple[Versioned, str, dict[str, str]]:
         typer.echo(f"{file}: not published; see: amends policy test {file}", err=True)
         raise typer.Exit(1)
     return policy, text, parts
+
+
+def _valid(file: Path, shape: dict[str, Any], as_json: bool) -> tuple[Versioned, str, dict[str, str]]:
+    """A document of any kind, its text, and the texts that it names; what is wrong ends the command with 1. `shape`: see _refuse."""
+    try:
+        text = document_text(file)
+        document, parts = load_file(file, text)
+        if isinstance(document, Policy) and (found := check(document, text)):
+            raise PolicyRefused(found, origin=str(file), text=text)
+    except PolicyRefused as refused:
+        _refuse(refused, shape, as_json, file)
+    return document, text, parts
 
 
 def load_document(file: Path, shape: dict[str, Any], as_json: bool) -> Policy:

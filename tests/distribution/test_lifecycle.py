@@ -259,6 +259,10 @@ def test_a_pack_is_switched_on_by_two_people_and_off_again(stack: Stack, run: Ru
     assert (regime["version"], regime["outcome"]["clocks"]["disp_final_response"]) == (1, "56d")
     answer = run("replay", "--policy", "uk-fca-disp")[1]  # it counts for all complaints: earlier ones got its clocks, too
     assert (answer["same"] >= 1, answer["different"]) == (True, 0)
+    tried = run("backtest", str(file), "--since", "1h")[1]
+    assert (tried["decisions"] >= 1, tried["changed"]) == (True, 0)
+    other = str(files("shared.policy") / "packs" / "us-cfpb.yaml")
+    assert run("backtest", other, "--since", "1h")[1]["decisions"] == 0, "what another pack decided is none of its business"
     code, answer = run("rollback", "uk-fca-disp", "--reason", "we are not")
     assert (code, answer["activations"][0]["mode"], answer["confirmed"]) == (0, "ended", 2)
     assert running(run, "packs") == [[], []]

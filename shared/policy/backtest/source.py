@@ -11,13 +11,14 @@ from shared.cli.client import Client
 from shared.clock import utc_now
 from shared.policy import decisions
 from shared.policy.distribution import topics
+from shared.policy.distribution.line import SEVERAL
 from shared.policy.evaluate import Policy
 
 WINDOW = "90d"
 
 
 def from_records(candidate: Policy, since: str | None, client: Client) -> Iterator[bytes]:
-    """Blocks of lines, of so long (`90d`); without `since` of the guardrails' window."""
+    """Blocks of lines, of so long (`90d`); without `since` of the guardrails' window. Of packs only the candidate's own."""
     guardrails = candidate.document.spec.guardrails
     try:
         span = durations.parse(since or (guardrails.window if guardrails else WINDOW))
@@ -25,6 +26,6 @@ def from_records(candidate: Policy, since: str | None, client: Client) -> Iterat
         raise WrongUse(f"--since: {refused}") from None
     where, _ = kafka.settings()
     published = kafka.answer(where, lambda: topics.read_all(where)).versions.values()
-    policies = {candidate.id, *(v.policy for v in published if v.kind == candidate.kind)}
+    replaced = () if candidate.kind in SEVERAL else (v.policy for v in published if v.kind == candidate.kind)
     begin = utc_now() - timedelta(seconds=span.length_s)
-    return decisions.lines(decisions.pages(client, since=begin, service=candidate.service), policies)
+    return decisions.lines(decisions.pages(client, since=begin, service=candidate.service), {candidate.id, *replaced})

@@ -14,6 +14,7 @@ from shared.text.reading import rules as reading_rules
 MAX_BYTES = 1536 * 1024  # it is one record of a topic that takes 2 MiB
 _KIND = re.compile(r"^kind:[ \t]*[\"']?(\w+)", re.MULTILINE)
 
+
 def kind_of(text: str) -> str:
     """The kind that a document says it is of; "" where it says none."""
     found = _KIND.search(text)
