@@ -7,15 +7,17 @@ from typing import Any
 from fastapi import Request
 
 from services.followup.drafts import answer
+from shared.clock import utc_now
 from shared.http.keys import Authenticator
 from shared.http.router import Router
+from shared.policy.distribution.line import Policies
 from shared.text.drafts.rules import DraftRules
 from shared.text.drafts.spec import DraftToCheck
 
 SCOPE = "cases:read"
 
 
-def routes(keys: Authenticator, rules: DraftRules) -> Router:
+def routes(keys: Authenticator, policies: Policies) -> Router:
     """The route of the draft check."""
     router = Router(tags=["drafts"])
 
@@ -23,6 +25,7 @@ def routes(keys: Authenticator, rules: DraftRules) -> Router:
     async def check_draft(request: Request, body: DraftToCheck) -> dict[str, Any]:
         """Faults in the draft, each with its place and a calmer wording, and what the complaint still lacks. Advice only."""
         await keys.check(request.headers, SCOPE)
-        return answer(rules, body)
+        now = utc_now()
+        return answer(policies.other(DraftRules, now, now), body)
 
     return router

@@ -14,7 +14,7 @@ from shared.policy import schemas, yaml_source
 from shared.policy.analysis.check import check
 from shared.policy.analysis.proofs import proofs
 from shared.policy.distribution.line import Versioned
-from shared.policy.distribution.versions import kind_of, load_file
+from shared.policy.distribution.versions import READ_BY, kind_of, load_file
 from shared.policy.document import load_policy
 from shared.policy.editor import document_schema
 from shared.policy.evaluate import Policy
@@ -22,7 +22,6 @@ from shared.policy.facts import Fact
 from shared.policy.facts_json import FactsRefused, read_facts
 from shared.policy.problems import PolicyRefused, Problem, describe
 from shared.policy.tests_inside import coverage, run_tests
-from shared.text.reading.rules import KIND as READING_RULES
 
 app = typer.Typer(
     name="policy",
@@ -232,8 +231,9 @@ def load_document(file: Path, shape: dict[str, Any], as_json: bool) -> Policy:
     """The policy of a document; what is wrong with it ends the command with 1. `shape`: see _refuse."""
     try:
         text = document_text(file)
-        if kind_of(text) == READING_RULES:
-            raise WrongUse(f"{file}: reading rules decide nothing; measure them: amends intake eval LABELLED.csv --rules {file}")
+        if (kind := kind_of(text)) in READ_BY:
+            measure = "amends intake eval" if kind == "ReadingRules" else "amends draft eval"
+            raise WrongUse(f"{file}: {kind} decide nothing; measure them: {measure} LABELLED.csv --rules {file}")
         return load_policy(text, origin=str(file))
     except PolicyRefused as refused:
         _refuse(refused, shape, as_json, file)

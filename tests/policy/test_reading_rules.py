@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.policy.distribution.versions import load_file
 from tests.policy.test_commands import as_json, run
 
 DOCUMENT = """\
@@ -39,9 +40,13 @@ def refused(file: Path) -> tuple[str, int, int, str]:
     return error.get("file", ""), error["line"], error["column"], error["message"]
 
 
-def test_the_rules_that_come_with_intake_are_valid(tmp_path: Path) -> None:
-    shutil.copytree(str(files("services.intake") / "policy"), tmp_path / "policy")
-    assert as_json("validate", tmp_path / "policy" / "reading.retail.yaml") == {"valid": True, "errors": [], "warnings": []}
+@pytest.mark.parametrize(("service", "name"), [("intake", "reading.retail.yaml"), ("followup", "drafts.retail.yaml")])
+def test_what_comes_with_a_service_is_valid(service: str, name: str, tmp_path: Path) -> None:
+    shutil.copytree(str(files(f"services.{service}") / "policy"), tmp_path / "policy")
+    assert as_json("validate", tmp_path / "policy" / name) == {"valid": True, "errors": [], "warnings": []}
+    loaded, parts = load_file(tmp_path / "policy" / name, (tmp_path / "policy" / name).read_text())
+    assert (loaded.service, loaded.approvers) == (service, 1)
+    assert len(parts) > 3
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def activate(
     request = Request(person, reason, _instant(at), in_the_past, override, share)
     if shadow:
         if not isinstance(document, Policy):
-            raise WrongUse(f"{document.kind} cannot be shadowed: they decide nothing. Try them on labelled texts: amends intake eval")
+            raise WrongUse(f"{document.kind} cannot be shadowed: they decide nothing. Try them on labelled texts before")
         span = for_ or (document.document.spec.rollout.shadow if document.document.spec.rollout else None)
         until = None if span is None else utc_now() + _span(span)
         _tell(_write(where, chosen.service, lambda r: actions.shadow(r, chosen, request, until, utc_now())), as_json)

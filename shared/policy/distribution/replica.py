@@ -74,6 +74,7 @@ class Replica:
         self._restored = False
         self._waited = self._recorded = False
         self._ended_at: float | None = None
+        self._waiting_since: float | None = None
         self._unsaved: list[tuple[str, str, bytes]] = []
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._started_at = utc_now()
@@ -105,10 +106,15 @@ class Replica:
         return found
 
     async def caught_up(self) -> None:
-        """See `line.Policies`. After WAIT_S it goes on with what is known; then decisions are marked `policy_lag`."""
+        """See `line.Policies`. After WAIT_S it goes on with what is known; then decisions are marked `policy_lag`.
+
+        It waits so long once, not for each batch: what comes after goes on at once until the topics are there again.
+        """
         if self.fresh:
             return
-        deadline = time.monotonic() + WAIT_S
+        if self._waiting_since is None:
+            self._waiting_since = time.monotonic()
+        deadline = self._waiting_since + WAIT_S
         while not self.fresh:
             # Whoever has never read the topics, now or in an earlier life, cannot know what is in force.
             if time.monotonic() > deadline and self._line is not None and (self._ended_at or self._restored):
@@ -186,6 +192,8 @@ class Replica:
             await self._swap()
         if ended_at is not None:
             self._ended_at = ended_at  # after the swap: fresh means that it counts already
+        if self.fresh:
+            self._waiting_since = None
         metrics.POLICY_FRESH.labels(self._service).set(self.fresh)
 
     async def _keep(self) -> None:

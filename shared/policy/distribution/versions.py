@@ -9,9 +9,12 @@ from pathlib import Path
 from shared.policy.distribution.line import Versioned
 from shared.policy.document import load_policy
 from shared.policy.problems import PolicyRefused, Problem
-from shared.text.reading import rules as reading_rules
+from shared.text.drafts import rules as drafts
+from shared.text.reading import rules as reading
 
 MAX_BYTES = 1536 * 1024  # it is one record of a topic that takes 2 MiB
+# What texts are read by: documents that decide nothing.
+READ_BY: Mapping[str, Callable[..., Versioned]] = {reading.KIND: reading.load_rules, drafts.KIND: drafts.load_rules}
 _KIND = re.compile(r"^kind:[ \t]*[\"']?(\w+)", re.MULTILINE)
 
 
@@ -26,8 +29,9 @@ def load_version(text: str, *, origin: str, beside: Callable[[str], str]) -> Ver
 
     Raises PolicyRefused.
     """
-    if kind_of(text) == reading_rules.KIND:
-        return reading_rules.load_rules(text, origin=origin, beside=beside)
+    load = READ_BY.get(kind_of(text))
+    if load is not None:
+        return load(text, origin=origin, beside=beside)
     return load_policy(text, origin=origin)
 
 

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from typing import Literal
 
 from shared.contracts.complaints import Category
 from shared.frozen import dataclass
-from shared.policy import yaml_source
 from shared.policy.problems import PolicyRefused, Problem
-from shared.policy.shape import Metadata, problems_of
-from shared.policy.yaml_source import Node
+from shared.policy.shape import Metadata
+from shared.text.documents import (
+    Beside,
+    Part,
+    PartName,
+    Rollout,
+    built,
+    check_fallback,
+    checked,
+    lexicon_parts,
+    parsed,
+    text_of,
+)
 from shared.text.language import UNDETERMINED
 from shared.text.reading import documents
-from shared.text.reading.documents import LexiconDocument
 from shared.text.reading.lexicon import Lexicon
 
 KIND, SERVICE = "ReadingRules", "intake"
 _NOTHING = Lexicon({})
-# Below the folder of the document, never above it.
-PartName = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class HeatNumbers(_Part):
+class HeatNumbers(Part):
     """When capitals and exclamation marks count as shouting."""
 
     shouting_share: float = 0.55
@@ -40,13 +41,7 @@ class HeatNumbers(_Part):
     exclamations: int = 2
 
 
-class Rollout(_Part):
-    """How many people it takes to put a version in force."""
-
-    approvers: Annotated[int, Field(ge=1, le=2)] = 1
-
-
-class Spec(_Part):
+class Spec(Part):
     """The rules of a ReadingRules document. How severe what was read is, is said by intake's policy, not here."""
 
     lexicons: dict[str, list[PartName]]
@@ -56,7 +51,7 @@ class Spec(_Part):
     rollout: Rollout = Rollout()
 
 
-class RulesDocument(_Part):
+class RulesDocument(Part):
     """A ReadingRules document as it is written."""
 
     apiVersion: Literal["complaints.policy/v1"]
@@ -98,61 +93,22 @@ class Rules:
         return self.lexicons.get(self.spec.fallback_language if tag == UNDETERMINED else tag, _NOTHING)
 
 
-def load_rules(text: str, *, origin: str, beside: Callable[[str], str]) -> Rules:
+def load_rules(text: str, *, origin: str, beside: Beside) -> Rules:
     """Read a document; `beside` gives the text of a lexicon that it names. Raises PolicyRefused."""
-    root = _parsed(text, origin)
-    document = _checked(RulesDocument, root, origin, text)
-    digest = hashlib.sha256(text.encode())
-    built: dict[str, Lexicon] = {}
-    problems: list[Problem] = []
+    root = parsed(text, origin)
+    document = checked(RulesDocument, root, origin, text)
+    digest, problems = hashlib.sha256(text.encode()), list[Problem]()
+    lexicons: dict[str, Lexicon] = {}
     for language, names in document.spec.lexicons.items():
-        parts = []
-        for name in names:
-            part = beside(name)
-            digest.update(part.encode())
-            node = _parsed(part, name)
-            _checked(LexiconDocument, node, name, part)
-            parts.append(node.plain())
-        try:
-            built[language] = documents.build(parts)
-        except RecursionError:
-            problems.append(
-                Problem(*root.at(("spec", "lexicons", language)), language, "parentheses are nested too deeply")
-            )
-        except ValueError as error:
-            problems.append(Problem(*root.at(("spec", "lexicons", language)), language, str(error)))
-    fallback = document.spec.fallback_language
-    if fallback not in document.spec.lexicons:
-        place = root.at(("spec", "fallback_language"))
-        problems.append(Problem(*place, None, f"fallback_language: '{fallback}' has no lexicon"))
+        parts = lexicon_parts(names, beside, digest)
+        lexicons[language] = built(lambda parts=parts: documents.build(parts), root, language, problems)  # type: ignore[misc]
+    check_fallback(document.spec.fallback_language, lexicons, root, problems)
     if problems:
         raise PolicyRefused(problems, origin=origin, text=text)
     about = document.metadata
-    return Rules(about.id, about.version, f"sha256:{digest.hexdigest()}", document.spec, MappingProxyType(built))
+    return Rules(about.id, about.version, f"sha256:{digest.hexdigest()}", document.spec, MappingProxyType(lexicons))
 
 
 def rules_of(path: Path) -> Rules:
     """The rules of a file; the lexicons that it names stand beside it. Raises PolicyRefused."""
-    return load_rules(_text_of(path), origin=str(path), beside=lambda name: _text_of(path.parent / name))
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = f"{path} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}"
-        raise PolicyRefused([Problem(1, 1, None, why)], origin=str(path)) from None
-
-
-def _checked(model: Any, root: Node, origin: str, text: str) -> Any:
-    try:
-        return model.model_validate(root.plain())
-    except ValidationError as error:
-        raise PolicyRefused(problems_of(root, error, model), origin=origin, text=text) from None
-
-
-def _parsed(text: str, origin: str) -> Node:
-    try:
-        return yaml_source.parse(text)
-    except yaml_source.YamlRefused as refused:
-        raise PolicyRefused([refused.problem], origin=origin, text=text) from None
+    return load_rules(text_of(path), origin=str(path), beside=lambda name: text_of(path.parent / name))
