@@ -40,8 +40,12 @@ for part in (local, intake, records, escalation, followup, drafts, reconcile, op
 )
 def policy(context: typer.Context) -> None:
     """Check, test, publish and activate policy documents; see what was decided by them."""
+    import structlog
+
     from deploy.policies import app as policies  # it loads the language's front end
 
+    if not structlog.is_configured():  # what is logged is no part of the answer
+        structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     raise typer.Exit(policies(args=context.args, prog_name="amends policy", standalone_mode=False) or 0)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import structlog
 
 from deploy import cli
 from tests.policy.documents import text
@@ -220,3 +221,18 @@ def test_half_a_character_is_refused_at_its_place(tmp_path: Path) -> None:
     path = tmp_path / "half.yaml"
     path.write_text(text('- {id: R1, when: complaint.severity > 3, then: {tier: 2}, guidance: "\\ud800"}'), encoding="utf-8")
     assert "half of a character" in as_json("validate", path, exit_code=1)["errors"][0]["message"]
+
+
+def test_what_is_logged_is_no_part_of_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    before = structlog.get_config() if structlog.is_configured() else None
+    structlog.reset_defaults()
+    try:
+        assert cli.run(["policy", "packs", "--json"]) == 0
+        structlog.get_logger("test").info("policy write is tried again")
+    finally:
+        structlog.reset_defaults()
+        if before is not None:
+            structlog.configure(**before)
+    said = capsys.readouterr()
+    assert len(json.loads(said.out)["packs"]) == 2
+    assert "tried again" in said.err
