@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -35,7 +34,9 @@ class Team(_Part):
     """A team at a tier, or a specialist desk. `hours`: a calendar, by name or written out, in which its
     time to answer runs; without it the policy's.
 
-    It is told of hand-offs by `email`, and at the `chat` and `webhook` of those names (docs/how-to/delivery.md).
+    Of several teams at a tier or desk, work goes to the one whose `skills` name the complaint's category and whose
+    `languages` the customer's (as `en`): its own or its members'. It is told of hand-offs by `email`, and at the `chat`
+    and `webhook` of those names (docs/how-to/delivery.md).
     """
 
     id: Id
@@ -59,12 +60,10 @@ class Member(_Part):
 
     id: Id
     name: Line | None = None
-    email: Line | None = None
     key: Line | None = None
     skills: list[Name] = []
     languages: list[Name] = []
     authority: dict[Name, Line] = {}
-    away: list[Line] = []
 
 
 class _File(_Part):
@@ -135,9 +134,6 @@ def _problems(file: _File) -> Iterator[tuple[tuple[int | str, ...], str]]:
             yield ("members", index, "id"), f"two members are called '{member.id}'"
         seen.add(member.id)
         yield from _amounts(("members", index), member.authority)
-        for span in member.away:
-            if _span(span) is None:
-                yield ("members", index, "away"), f"'{span}' is no time away; write 2026-12-24/2026-12-31, both days included"
 
 
 def _amounts(path: tuple[int | str, ...], authority: Mapping[str, str]) -> Iterator[tuple[tuple[int | str, ...], str]]:
@@ -157,15 +153,6 @@ def _warnings(directory: Directory) -> Iterator[str]:
     for number, name in enumerate(directory.tiers, 1):
         if not any(team.tier == number and team.desk is None for team in directory.teams.values()):
             yield f"no team is at tier {number} ({name}); the next one up takes its complaints"
-
-
-def _span(text: str) -> tuple[date, date] | None:
-    try:
-        first, _, last = text.partition("/")
-        found = date.fromisoformat(first), date.fromisoformat(last or first)
-    except ValueError:
-        return None
-    return found if found[0] <= found[1] else None
 
 
 def _of_form(root: yaml_source.Node, error: dict[str, Any]) -> Problem:

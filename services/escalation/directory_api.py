@@ -30,7 +30,7 @@ def routes(source: DirectorySource, keys: Authenticator) -> Router:
             "desks": directory.desks,
             "fallback": directory.fallback.id,
             "teams": [team.model_dump(exclude_none=True) for team in directory.teams.values()],
-            "members": [member.model_dump(exclude_none=True, exclude={"email"}) for member in directory.members.values()],
+            "members": [member.model_dump(exclude_none=True) for member in directory.members.values()],
             "warnings": source.warnings,
         }
 

@@ -128,6 +128,8 @@ def teams_of(directory: Directory) -> Teams:
             chat=team.chat, webhook=team.webhook,
             members={each: people[each].key or each for each in team.members if each in people},
             hours=None if team.hours is None else text_of(read_calendar(team.hours)),
+            skills=frozenset().union(team.skills, *(people[each].skills for each in team.members if each in people)),
+            languages=frozenset().union(team.languages, *(people[each].languages for each in team.members if each in people)),
         )
         for team in directory.teams.values()
     }  # fmt: skip

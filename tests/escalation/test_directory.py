@@ -40,8 +40,8 @@ teams:
   - {id: managers, tier: 3}
   - {id: legal, tier: 3, desk: legal}
 members:
-  - {id: anna, name: Anna, email: anna@example.com, authority: {goodwill_payment: 50 GBP, discount: 10 GBP}}
-  - {id: ben, away: ["2026-12-24/2026-12-31"]}
+  - {id: anna, name: Anna, languages: [fr], authority: {goodwill_payment: 50 GBP, discount: 10 GBP}}
+  - {id: ben, skills: [returns_refunds]}
   - {id: cleo}
 """
 NOW = datetime(2026, 12, 24, 10, tzinfo=UTC)
@@ -55,6 +55,11 @@ def directory() -> Directory:
 def test_a_complaint_goes_to_its_desk_or_tier_or_the_next_one_up_or_to_the_fallback(directory: Directory) -> None:
     teams = teams_of(directory)
     assert teams.for_work(1, ()) == "billing", "of two at a tier the first by name"
+    assert teams.for_work(1, (), "delivery") == "front-line"
+    assert teams.for_work(1, (), "returns_refunds") == "front-line", "a member's skill is the team's"
+    assert teams.for_work(1, (), "billing", "en") == "billing", "it names no language: any"
+    assert teams.for_work(1, (), "billing", "fr") == "front-line", "who speaks the language comes before who knows the matter"
+    assert teams.for_work(3, (), "delivery") == "managers"
     assert teams.for_work(1, ("legal",)) == "legal"
     assert teams.for_work(2, ()) == "managers", "no team is at tier 2"
     assert teams.for_work(1, ("safety",)) == "billing", "there is no safety desk"
@@ -97,7 +102,6 @@ def test_what_is_odd_is_a_warning() -> None:
         ("id: billing", "id: managers", "two teams are called 'managers'"),
         ("20 GBP", "20", "authority"),
         ("20 GBP", "twenty pounds", "goodwill_payment: 'twenty pounds' is not an amount of money"),
-        ("2026-12-24/2026-12-31", "christmas", "'christmas' is no time away"),
         ("skills: [billing]", "skils: [billing]", "unknown key 'skils'"),
         ("skills: [billing]", "hours: uk-busines-hours/2026a", "hours of billing: 'uk-busines-hours/2026a' is neither"),
         ("tiers: [front line, supervisor, manager]\n", "", "'tiers' is missing"),
@@ -115,7 +119,7 @@ def test_the_example_of_the_how_to_is_one() -> None:
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "leads.md").read_text()
     lines = page[page.index("    tiers: ["):].split("\n\n")[0]
     found, warnings = read_directory(textwrap.dedent(lines), origin="leads.md")
-    assert (list(found.teams), warnings) == (["front-line", "supervisors", "managers", "legal-desk"], ())
+    assert (list(found.teams), warnings) == (["front-line", "billing", "supervisors", "managers", "legal-desk"], ())
 
 
 def test_check_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,6 +34,7 @@ class Case:
     customer: str | None = None
     source_instance: str | None = None
     source_record: str | None = None
+    language: str | None = None
 
 
 def after_contact(case: Case, contact: Contact) -> Case:
@@ -64,6 +65,7 @@ def after_contact(case: Case, contact: Contact) -> Case:
         customer=case.customer or customer.ref or next(iter(customer.emails), None),
         source_instance=case.source_instance or contact.source.instance,
         source_record=case.source_record or contact.source.record_id,
+        language=case.language or (reading.language if reading is not None else contact.language),
     )
 
 

@@ -32,10 +32,10 @@ def move(draft: Draft, now: datetime, book: Book, desk: Desk) -> None:
     risen = next((event for event in reversed(draft.events) if isinstance(event, Escalated)), None)
     tier = state.tiers.tier or 1
     if risen is not None:
-        team = desk.teams.for_work(tier, state.tiers.desks)
+        team = _team(state, desk)
         ask(draft, Asked(team, f"{risen.cause}: {risen.detail}", risen.by, risen.cause), now, book, desk)
     elif state.hand_offs.number == 0 and state.hand_offs.team is None:
-        team = desk.teams.for_work(tier, state.tiers.desks)
+        team = _team(state, desk)
         if tier > 1 or state.tiers.desks:
             ask(draft, Asked(team, "received", "escalation", "rule"), now, book, desk)
         else:  # the front line has what came in; nobody need be asked
@@ -101,6 +101,11 @@ def move_on(draft: Draft, pending: HandOff, why: str, now: datetime, book: Book,
     draft.events += moved.events
     draft.timers += moved.timers
     draft.cancel += moved.cancel
-    team = desk.teams.for_work(state.tiers.tier or 1, state.tiers.desks)
+    team = _team(state, desk)
     again = Asked(team, why, "escalation", "lapsed_hand_off", tell_customer=pending.tell_customer)
     ask(draft, again, now, book, desk)
+
+
+def _team(state: EscalationState, desk: Desk) -> str:
+    """Who should have it now: by tier and desk, and by what it is about and the customer's language."""
+    return desk.teams.for_work(state.tiers.tier or 1, state.tiers.desks, state.facts.category, state.case.language)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from shared.frozen import dataclass, field
 from shared.policy.outcomes import money
@@ -13,7 +13,8 @@ class Team:
     """A team of one tier; `desk`: the specialist matters that it deals with. `members`: names of API keys, by person.
 
     `authority`: how much it may grant of each remedy, as "500 GBP". The addresses say where hand-offs are told. `hours`:
-    the calendar (as text) in which its time to answer runs; None: the policy's.
+    the calendar (as text) in which its time to answer runs; None: the policy's. `skills` (categories of complaints) and
+    `languages` of the team and its members say what it is best at; none means anything.
     """
 
     title: str
@@ -25,6 +26,12 @@ class Team:
     webhook: str | None = None
     members: Mapping[str, str] = field(default_factory=dict)
     hours: str | None = None
+    skills: frozenset[str] = frozenset()
+    languages: frozenset[str] = frozenset()
+
+    def suits(self, category: str, language: str | None) -> tuple[int, int]:
+        """How well, by language and by skill: 2 it is named, 1 none is, 0 only others are."""
+        return _named(language, self.languages), _named(category, self.skills)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +46,22 @@ class Teams:
     fallback: str | None = None
     personal: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def for_work(self, tier: int, desks: tuple[str, ...]) -> str:
+    def for_work(self, tier: int, desks: tuple[str, ...], category: str = "other", language: str | None = None) -> str:
         """The team for a tier and its newest desk: the desk's own team, else the lowest that has the tier, else the
-        fallback; without a directory a name."""
+        fallback; without a directory a name. Of several the one that suits the complaint best, then the first by name."""
         for desk in reversed(desks):
-            for name, team in self.teams.items():
-                if team.desk == desk and team.tier >= min(tier, self.top):
-                    return name
-        fit = sorted((team.tier, name) for name, team in self.teams.items() if team.tier >= tier and team.desk is None)
+            own = [name for name, team in self.teams.items() if team.desk == desk and team.tier >= min(tier, self.top)]
+            if own:
+                return self._best(own, category, language)
+        fit = {name: team.tier for name, team in self.teams.items() if team.tier >= tier and team.desk is None}
         if fit:
-            return fit[0][1]
+            return self._best([name for name, of in fit.items() if of == min(fit.values())], category, language)
         if self.fallback is not None:
             return self.fallback
         return desks[-1] if desks and not self.teams else f"tier-{tier}"
+
+    def _best(self, names: Iterable[str], category: str, language: str | None) -> str:
+        return max(sorted(names), key=lambda name: self.teams[name].suits(category, language))
 
     @property
     def top(self) -> int:
@@ -81,3 +91,7 @@ class Teams:
             if granted is not None and granted.currency == asked.currency and granted.amount >= asked.amount:
                 fit.append(team.tier)
         return min(fit, default=None)
+
+
+def _named(asked: str | None, known: Collection[str]) -> int:
+    return 1 if not known or asked is None else 2 if asked in known else 0
