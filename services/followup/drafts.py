@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from shared.text.documents import from_folder
 from shared.text.drafts.check import check
 from shared.text.drafts.rules import DraftRules, load_rules
 from shared.text.drafts.spec import DraftToCheck
@@ -16,12 +17,7 @@ DEFAULT = "drafts.retail.yaml"
 @cache
 def default_rules() -> DraftRules:
     """The rules that come with the service."""
-    folder = files("services.followup") / "policy"
-    return load_rules(
-        (folder / DEFAULT).read_text(encoding="utf-8"),
-        origin=DEFAULT,
-        beside=lambda name: folder.joinpath(*name.split("/")).read_text(encoding="utf-8"),
-    )
+    return from_folder(load_rules, files("services.followup") / "policy", DEFAULT, origin=DEFAULT)
 
 
 def answer(rules: DraftRules, given: DraftToCheck) -> dict[str, Any]:

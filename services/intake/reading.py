@@ -18,6 +18,7 @@ from shared.frozen import dataclass, field
 from shared.policy.complaint import citation
 from shared.policy.document import load_policy
 from shared.policy.evaluate import Policy
+from shared.text.documents import from_folder
 from shared.text.language import UNDETERMINED, Detected, detect
 from shared.text.reading.lexicon import Hit
 from shared.text.reading.rules import HeatNumbers, Rules, load_rules
@@ -198,12 +199,7 @@ def read(contact: Contact, reader: Reader | None = None) -> Contact:
 @cache
 def default_rules() -> Rules:
     """The reading rules that come with the service."""
-    folder = files("services.intake") / "policy"
-    return load_rules(
-        (folder / RULES).read_text(encoding="utf-8"),
-        origin=RULES,
-        beside=lambda name: folder.joinpath(*name.split("/")).read_text(encoding="utf-8"),
-    )
+    return from_folder(load_rules, files("services.intake") / "policy", RULES, origin=RULES)
 
 
 @cache

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shared.policy.problems import PolicyRefused, Problem
-from shared.policy.shape import Metadata
-from shared.text.documents import (
-    Beside,
-    Part,
-    PartName,
-    Rollout,
-    built,
-    check_fallback,
-    checked,
-    lexicon_parts,
-    parsed,
-    text_of,
-)
+from shared.text import documents
+from shared.text.documents import Beside, Lexicons, Part, Version, from_folder, read_document
 from shared.text.drafts.likeness import Vocabulary
-from shared.text.reading import documents
+from shared.text.reading.documents import build
 from shared.text.reading.lexicon import Lexicon
 
 KIND, SERVICE = "DraftRules", "followup"
@@ -48,23 +34,18 @@ class Jargon(Part):
     known: list[str] = Field(default_factory=list)
 
 
-class Spec(Part):
+class Spec(documents.Spec):
     """The rules of a DraftRules document."""
 
-    lexicons: dict[str, list[PartName]]
-    fallback_language: str
     overlap: Overlap = Overlap()
     jargon: Jargon = Jargon()
     suggestions: dict[str, dict[str, str]] = Field(default_factory=dict)
-    rollout: Rollout = Rollout()
 
 
-class RulesDocument(Part):
+class RulesDocument(documents.Form):
     """A DraftRules document as it is written."""
 
-    apiVersion: Literal["complaints.policy/v1"]
     kind: Literal["DraftRules"]
-    metadata: Metadata
     spec: Spec
 
 
@@ -77,29 +58,14 @@ class Language:
     suggestions: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class DraftRules:
-    """One version of the rules. Immutable; `digest` names its exact content, lexicons included.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftRules(Version):
+    """One version of the rules."""
 
-    In force they also say by which `activation` (0: packaged with the service, not yet recorded), that they come `late`
-    and that newer activations may not have arrived (`lag`).
-    """
-
-    id: str
-    version: int
-    digest: str
     spec: Spec
     languages: Mapping[str, Language]
     kind: str = KIND
     service: str = SERVICE
-    activation: int = 0
-    late: bool = False
-    lag: bool = False
-
-    @property
-    def approvers(self) -> int:
-        """How many people it takes to put it in force."""
-        return self.spec.rollout.approvers
 
     def language(self, tag: str) -> Language:
         """What is known of a language, or of the fallback."""
@@ -108,24 +74,16 @@ class DraftRules:
 
 def load_rules(text: str, *, origin: str, beside: Beside) -> DraftRules:
     """Read a document; `beside` gives the text of a lexicon that it names. Raises PolicyRefused."""
-    root = parsed(text, origin)
-    document = checked(RulesDocument, root, origin, text)
-    spec, about = document.spec, document.metadata
-    digest, problems = hashlib.sha256(text.encode()), list[Problem]()
-    languages: dict[str, Language] = {}
-    for tag, names in spec.lexicons.items():
-        parts = lexicon_parts(names, beside, digest)
-        suggestions = spec.suggestions.get(tag, spec.suggestions.get("en", {}))
-        languages[tag] = built(
-            lambda parts=parts, say=suggestions: Language(documents.build(parts), Vocabulary.of(parts), say),  # type: ignore[misc]
-            root, tag, problems,
-        )  # fmt: skip
-    check_fallback(spec.fallback_language, languages, root, problems)
-    if problems:
-        raise PolicyRefused(problems, origin=origin, text=text)
-    return DraftRules(about.id, about.version, f"sha256:{digest.hexdigest()}", spec, MappingProxyType(languages))
+    document, digest, languages = read_document(RulesDocument, text, origin=origin, beside=beside, make=_language)
+    about = document.metadata
+    return DraftRules(id=about.id, version=about.version, digest=digest, spec=document.spec, languages=languages)
+
+
+def _language(document: RulesDocument, tag: str, lexicons: Lexicons) -> Language:
+    suggestions = document.spec.suggestions
+    return Language(build(lexicons), Vocabulary.of(lexicons), suggestions.get(tag, suggestions.get("en", {})))
 
 
 def rules_of(path: Path) -> DraftRules:
     """The rules of a file; the lexicons that it names stand beside it. Raises PolicyRefused."""
-    return load_rules(text_of(path), origin=str(path), beside=lambda name: text_of(path.parent / name))
+    return from_folder(load_rules, path.parent, path.name, origin=str(path))

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
 from shared.contracts.complaints import Category
-from shared.frozen import dataclass
-from shared.policy.problems import PolicyRefused, Problem
-from shared.policy.shape import Metadata
-from shared.text.documents import (
-    Beside,
-    Part,
-    PartName,
-    Rollout,
-    built,
-    check_fallback,
-    checked,
-    lexicon_parts,
-    parsed,
-    text_of,
-)
+from shared.text import documents
+from shared.text.documents import Beside, Part, Version, from_folder, read_document
 from shared.text.language import UNDETERMINED
-from shared.text.reading import documents
+from shared.text.reading.documents import build
 from shared.text.reading.lexicon import Lexicon
 
 KIND, SERVICE = "ReadingRules", "intake"
@@ -41,48 +27,28 @@ class HeatNumbers(Part):
     exclamations: int = 2
 
 
-class Spec(Part):
+class Spec(documents.Spec):
     """The rules of a ReadingRules document. How severe what was read is, is said by intake's policy, not here."""
 
-    lexicons: dict[str, list[PartName]]
-    fallback_language: str
     heat: HeatNumbers = HeatNumbers()
     categories: dict[Category, float]
-    rollout: Rollout = Rollout()
 
 
-class RulesDocument(Part):
+class RulesDocument(documents.Form):
     """A ReadingRules document as it is written."""
 
-    apiVersion: Literal["complaints.policy/v1"]
     kind: Literal["ReadingRules"]
-    metadata: Metadata
     spec: Spec
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """One version of reading rules. Immutable; `digest` names its exact content, lexicons included.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules(Version):
+    """One version of reading rules."""
 
-    In force they also say by which `activation` (0: packaged with the service, not yet recorded), that they come `late`
-    and that newer activations may not have arrived (`lag`).
-    """
-
-    id: str
-    version: int
-    digest: str
     spec: Spec
     lexicons: Mapping[str, Lexicon]
     kind: str = KIND
     service: str = SERVICE
-    activation: int = 0
-    late: bool = False
-    lag: bool = False
-
-    @property
-    def approvers(self) -> int:
-        """How many people it takes to put it in force."""
-        return self.spec.rollout.approvers
 
     def lexicon(self, language: str) -> Lexicon:
         """The lexicon for a language tag such as "en-GB"; the fallback's where the language is not known.
@@ -95,20 +61,13 @@ class Rules:
 
 def load_rules(text: str, *, origin: str, beside: Beside) -> Rules:
     """Read a document; `beside` gives the text of a lexicon that it names. Raises PolicyRefused."""
-    root = parsed(text, origin)
-    document = checked(RulesDocument, root, origin, text)
-    digest, problems = hashlib.sha256(text.encode()), list[Problem]()
-    lexicons: dict[str, Lexicon] = {}
-    for language, names in document.spec.lexicons.items():
-        parts = lexicon_parts(names, beside, digest)
-        lexicons[language] = built(lambda parts=parts: documents.build(parts), root, language, problems)  # type: ignore[misc]
-    check_fallback(document.spec.fallback_language, lexicons, root, problems)
-    if problems:
-        raise PolicyRefused(problems, origin=origin, text=text)
+    document, digest, lexicons = read_document(
+        RulesDocument, text, origin=origin, beside=beside, make=lambda _, __, lexicons: build(lexicons)
+    )
     about = document.metadata
-    return Rules(about.id, about.version, f"sha256:{digest.hexdigest()}", document.spec, MappingProxyType(lexicons))
+    return Rules(id=about.id, version=about.version, digest=digest, spec=document.spec, lexicons=lexicons)
 
 
 def rules_of(path: Path) -> Rules:
     """The rules of a file; the lexicons that it names stand beside it. Raises PolicyRefused."""
-    return load_rules(text_of(path), origin=str(path), beside=lambda name: text_of(path.parent / name))
+    return from_folder(load_rules, path.parent, path.name, origin=str(path))
