@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email import message_from_bytes
@@ -28,13 +28,12 @@ from shared.delivery.sender import Sender
 from shared.delivery.settings import DeliverySettings
 from shared.postgres import commands, messages
 from shared.postgres.commands import Answer
-from shared.postgres.migrate import migrate
-from shared.postgres.pool import Pool, make_pool
+from shared.postgres.pool import Pool
 from shared.telemetry.health import Progress
 from tests.delivery.bench import Once
 from tests.delivery.parts import Crash
 from tests.domain.examples import contact
-from tests.escalation.beds import CLOCK, KEY, Replica, advance, emitted, until
+from tests.escalation.beds import KEY, Replica, advance, emitted, until
 from tests.outside.conftest import Mailbox, mailbox  # noqa: F401 - a fixture
 
 SUBJECT = UUID(int=1)
@@ -50,16 +49,6 @@ teams:
 members: [{id: anna}, {id: bo}]
 """
 TABLES = "complaint_state, held, outbox, timer, dead_letter, command, message, endpoint, hand_off"
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Pool]:
-    await migrate(database, "escalation")
-    made = await make_pool(database, service="escalation")
-    async with made.acquire() as conn:
-        await conn.execute(CLOCK)
-    yield made
-    made.terminate()
 
 
 async def do(replica: Replica, command: Any, key: str | None = None) -> Answer:

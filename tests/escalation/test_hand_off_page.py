@@ -18,12 +18,11 @@ from shared.contracts.complaints import ComplaintReceived
 from shared.contracts.escalations import HandOffAccepted, HandOffRefused, HandOffRequested
 from shared.http.app import make_app
 from shared.http.server import Server
-from shared.postgres.migrate import migrate
-from shared.postgres.pool import Pool, make_pool
+from shared.postgres.pool import Pool
 from shared.telemetry.health import Progress
 from tests.domain.clock_stories import OWN
 from tests.domain.examples import contact
-from tests.escalation.beds import CLOCK, KEY, Replica, advance, emitted
+from tests.escalation.beds import KEY, Replica, advance, emitted
 from tests.harness.browser import PHONE, needs_chromium, open_page, violations
 
 SUBJECT = UUID(int=7)
@@ -64,11 +63,7 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(database: str) -> AsyncIterator[Desk]:
-    await migrate(database, "escalation")
-    pool = await make_pool(database, service="escalation")
-    async with pool.acquire() as conn:
-        await conn.execute(CLOCK)
+async def desk(pool: Pool) -> AsyncIterator[Desk]:
     links = Links(KEY, "https://care.example")
     replica = Replica(pool, TIER_2, TEAMS, links)
     await replica.take(SUBJECT, ComplaintReceived(contact=contact(issue=WORDS, product="Kettle " + "x" * 200)), 1)
@@ -81,7 +76,6 @@ async def desk(database: str) -> AsyncIterator[Desk]:
         yield Desk(pool, links, server.url, asked.accept_by)
     finally:
         await server.stop(1.0)
-        pool.terminate()
 
 
 async def test_programs_that_follow_links_answer_nothing(desk: Desk) -> None:

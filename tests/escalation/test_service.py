@@ -9,32 +9,19 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from services.escalation import api
 from shared.contracts.complaints import ReplySent
 from shared.contracts.escalations import ClockMissed, ClocksSet, ClockWarned, Escalated
 from shared.http.app import make_app
 from shared.http.keys import Authenticator, mint
-from shared.postgres.migrate import migrate
-from shared.postgres.pool import Pool, make_pool
+from shared.postgres.pool import Pool
 from shared.telemetry.health import Progress
 from tests.domain.clock_stories import OWN
 from tests.domain.examples import contact
-from tests.escalation.beds import CLOCK, Replica, advance, emitted, until
+from tests.escalation.beds import Replica, advance, emitted, until
 from tests.http.conftest import serving
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Pool]:
-    await migrate(database, "escalation")
-    made = await make_pool(database, service="escalation")
-    async with made.acquire() as conn:
-        await conn.execute(CLOCK)
-    yield made
-    await made.close()
 
 
 @contextlib.asynccontextmanager

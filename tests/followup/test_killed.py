@@ -8,14 +8,12 @@ import json
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
-import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiosmtpd.smtp import SMTP
 from pydantic import TypeAdapter
@@ -31,7 +29,7 @@ from shared.failpoints import POINTS
 from shared.policy.complaint import ComplaintFacts
 from tests.followup.conftest import HOOK_SECRET, Post
 from tests.harness.cluster import Cluster, fresh_database
-from tests.outside.conftest import Web
+from tests.outside.conftest import Web, web  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).resolve().parents[2]
 # Not those of intake, nor of what is read from Kafka: nothing comes in here (tests/faults has them).
@@ -84,17 +82,8 @@ def _waiting(number: int) -> FollowUpState:
     )  # fmt: skip
 
 
-@pytest.fixture
-async def web() -> AsyncIterator[Web]:
-    found = Web(0)
-    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
-    found.port = server.sockets[0].getsockname()[1]
-    yield found
-    server.close()
-
-
 async def test_killed_at_every_step_nothing_is_sent_under_two_ids_and_nothing_forgotten(
-    cluster: Cluster, tmp_path: Path, topic_prefix: str, web: Web
+    cluster: Cluster, tmp_path: Path, topic_prefix: str, web: Web  # noqa: F811
 ) -> None:
     post = Post()
     smtp = await asyncio.get_running_loop().create_server(lambda: SMTP(post), "127.0.0.1", 0)

@@ -8,11 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
-from pydantic import TypeAdapter
-
 from services.intake import deliveries, merges, sources
 from services.intake.accepting import Accepting
-from services.intake.domain import IntakeState
 from services.intake.handlers import Handlers
 from services.intake.sources import Sources
 from shared.clock import utc_now
@@ -24,15 +21,12 @@ from shared.http.app import make_app
 from shared.http.keys import Authenticator, mint
 from shared.http.server import Server
 from shared.postgres import api_keys
-from shared.postgres.dead_letters import Limit
 from shared.postgres.migrate import migrate
 from shared.postgres.pool import Pool, connection, make_pool
-from shared.postgres.relay import Relay
-from shared.postgres.saves import Saves
 from shared.telemetry.health import Progress
 from shared.vault import MasterKeys
+from tests.intake.parts import KEY, saves
 from tests.intake.policies import POLICIES
-from tests.intake.test_normalize import KEY, Nowhere
 
 VAULT = MasterKeys({"first": bytes(32)})
 
@@ -45,12 +39,7 @@ class Bed:
         self.sources = Sources(self._load)
         self.accepting = Accepting(pool, KEY, VAULT)
         self.handlers = Handlers(self.accepting, KEY, self.progress, VAULT, self.sources, policies=POLICIES)
-        state = TypeAdapter(IntakeState)
-        self.handlers.saves = Saves(
-            service="intake", pool=pool, relay=Relay(service="intake", pool=pool, sender=Nowhere(), progress=self.progress), id_key=KEY,
-            read=state.validate_json, write=lambda value: state.dump_json(value).decode(), decide=self.handlers.decide,
-            also=self.handlers.settle, dead_letter_check=Limit(100).check,
-        )  # fmt: skip
+        self.handlers.saves = saves(self.handlers, pool, self.progress)
         self.key = ""
         self.url = ""
 

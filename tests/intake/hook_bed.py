@@ -11,24 +11,19 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
-from pydantic import TypeAdapter
 
 from services.intake import hooks, signatures, sources
 from services.intake.accepting import Accepting
-from services.intake.domain import IntakeState
 from services.intake.handlers import Handlers
 from services.intake.sources import Sources
 from shared.http.app import make_app
-from shared.postgres.dead_letters import Limit
 from shared.postgres.migrate import migrate
 from shared.postgres.pool import Pool, connection, make_pool
-from shared.postgres.relay import Relay
-from shared.postgres.saves import Saves
 from shared.telemetry.health import Progress
 from shared.vault import MasterKeys
 from tests.intake import signing
+from tests.intake.parts import KEY, saves
 from tests.intake.policies import POLICIES
-from tests.intake.test_normalize import KEY, Nowhere
 
 HOST = "https://hooks.example.com"
 VAULT = MasterKeys({"first": bytes(32)})
@@ -86,12 +81,7 @@ class Bed:
         self.sources = Sources(load)
         self.accepting = Accepting(pool, KEY, MasterKeys({"test": bytes(32)}))
         self.handlers = Handlers(self.accepting, KEY, self.progress, MasterKeys({"test": bytes(32)}), self.sources, policies=POLICIES)
-        state = TypeAdapter(IntakeState)
-        self.handlers.saves = Saves(
-            service="intake", pool=pool, relay=Relay(service="intake", pool=pool, sender=Nowhere(), progress=self.progress), id_key=KEY,
-            read=state.validate_json, write=lambda value: state.dump_json(value).decode(), decide=self.handlers.decide,
-            also=self.handlers.settle, dead_letter_check=Limit(3).check,
-        )  # fmt: skip
+        self.handlers.saves = saves(self.handlers, pool, self.progress, limit=3)
         app = make_app("Intake", service="intake", progress=self.progress)
         hooks.add_routes(app, self.accepting, self.sources)
         self.client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=HOST)

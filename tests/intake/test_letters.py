@@ -18,7 +18,7 @@ from shared.postgres import outbox
 from shared.telemetry import tracing
 from tests.delivery.parts import Record
 from tests.intake.beds import Bed, bed_on
-from tests.intake.test_normalize import KEY
+from tests.intake.parts import KEY
 from tests.mail.mails import mail, multipart
 
 CARRIER = tracing.Carrier("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")

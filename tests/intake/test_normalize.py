@@ -11,38 +11,23 @@ from uuid import UUID
 import asyncpg
 import orjson
 import pytest
-from pydantic import TypeAdapter
 
 from services.intake.accepting import REMEMBERED, STALE_S, Accepting, Remembered
-from services.intake.domain import IntakeState
 from services.intake.handlers import BUSY_ITEMS, Handlers
 from services.intake.store import REQUEUE, Stored
 from services.intake.submissions import Delivery
 from shared.contracts import ids
 from shared.contracts.envelope import Position, Undecodable
 from shared.postgres import dead_letters
-from shared.postgres.dead_letters import Limit
 from shared.postgres.migrate import migrate
 from shared.postgres.pool import Connection, Pool, make_pool
-from shared.postgres.relay import Relay
-from shared.postgres.saves import Saves
 from shared.telemetry import tracing
 from shared.telemetry.health import Progress
 from shared.vault import MasterKeys
+from tests.intake.parts import KEY, saves
 from tests.intake.policies import POLICIES
 
-KEY = bytes(range(32))
 CARRIER = tracing.Carrier("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")
-
-
-class Nowhere:
-    """A Kafka that is away: what is emitted stays in the outbox."""
-
-    async def send(self, events: Any) -> None:
-        raise ConnectionError
-
-    async def discard(self) -> None:
-        pass
 
 
 class Bed:
@@ -52,13 +37,7 @@ class Bed:
         self.pool, self.progress = pool, Progress()
         self.accepting = Accepting(pool, KEY, MasterKeys({"test": bytes(32)}))
         self.handlers = Handlers(self.accepting, KEY, self.progress, MasterKeys({"test": bytes(32)}), policies=POLICIES)
-        state = TypeAdapter(IntakeState)
-        relay = Relay(service="intake", pool=pool, sender=Nowhere(), progress=self.progress)
-        self.handlers.saves = Saves(
-            service="intake", pool=pool, relay=relay, id_key=KEY, read=state.validate_json,
-            write=lambda value: state.dump_json(value).decode(), decide=self.handlers.decide, also=self._settle,
-            dead_letter_check=Limit(limit).check,
-        )  # fmt: skip
+        self.handlers.saves = saves(self.handlers, pool, self.progress, limit=limit, also=self._settle)
         self.unsaveable = ""
 
     async def _settle(self, conn: Connection, work: Any) -> None:
