@@ -137,7 +137,9 @@ async def _operate(world: World, kafka: KafkaSettings, deadline: float, service:
             def decide(r: topics.Records, of: object = version) -> list[Activation]:
                 return actions.activate(r, of, 1, Request("tests", "good"), datetime.now(UTC))  # type: ignore[arg-type]
 
-        for written in await topics.write(kafka, OF[kind], decide):
+        written_now = await topics.write(kafka, OF[kind], decide)
+        await topics.read_all(kafka)  # a commit is acknowledged before readers can see what it commits
+        for written in written_now:
             assert isinstance(written, Activation)
             world.landed[OF[kind], written.seq] = (written, datetime.now(UTC))
 

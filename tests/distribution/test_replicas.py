@@ -3,12 +3,14 @@
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from threading import Event
+from typing import Any
 
 import asyncpg
 import pytest
 
 from shared.config import KafkaSettings
-from shared.contracts.policies import EVER, ReplicaStatus
+from shared.contracts.policies import EVER, ReplicaStatus, VersionPublished
 from shared.contracts.topics import POLICY_STATUS
 from shared.errors import NotReady
 from shared.policy.distribution import actions, topics
@@ -90,6 +92,44 @@ async def test_a_process_starts_with_kafka_down_from_what_postgresql_has_kept(ka
         found = cold.in_force(now, now)
         assert (found.version, found.activation, found.lag) == (2, 2, True)
         assert (await progress.ready()).ok
+
+
+async def test_what_was_kept_never_replaces_what_kafka_told_meanwhile(
+    kafka: KafkaSettings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL answers first, its versions take long to compile, and Kafka has more by then."""
+    async with running(replica(kafka, pool)) as (one,):
+        await until(lambda: one.fresh and one.in_force(EVER, EVER).activation == 1)
+        await activate(kafka, await publish(kafka, document(2)))
+        await until(lambda: version(one) == 2 and not one._unsaved)
+    await activate(kafka, await publish(kafka, document(3)))
+
+    compile, slow = Replica._compile, Event()
+
+    def slowly(self: Replica, record: VersionPublished) -> Any:
+        if record.version == 2 and not slow.is_set():
+            slow.set()
+            assert told.wait(30.0)
+            time.sleep(0.5)  # in the thread that compiles: as long as it takes to take in what Kafka told
+        return compile(self, record)
+
+    monkeypatch.setattr(Replica, "_compile", slowly)
+    read, told = topics.Reader.poll, Event()
+
+    async def poll(self: topics.Reader) -> list[tuple[str, str, bytes | None]]:
+        await until(slow.is_set)
+        records = await read(self)
+        if any(key == "test.policy/3" for _, key, _ in records):
+            told.set()
+        return records
+
+    monkeypatch.setattr(topics.Reader, "poll", poll)
+    async with running(replica(kafka, pool)) as (two,):
+        await until(lambda: two.fresh)
+        began = time.monotonic()
+        while time.monotonic() < began + 1.0:
+            assert version(two) == 3
+            await asyncio.sleep(0.02)
 
 
 async def test_a_first_start_without_kafka_decides_nothing_and_is_not_ready(pool: Pool) -> None:

@@ -75,6 +75,8 @@ class Replica:
         self._waited = self._recorded = False
         self._ended_at: float | None = None
         self._waiting_since: float | None = None
+        self._told = False
+        self._swapping = asyncio.Lock()
         self._unsaved: list[tuple[str, str, bytes]] = []
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._started_at = utc_now()
@@ -118,7 +120,9 @@ class Replica:
         while not self.fresh:
             # Whoever has never read the topics, now or in an earlier life, cannot know what is in force.
             if time.monotonic() > deadline and self._line is not None and (self._ended_at or self._restored):
-                log.warning("deciding without the end of the policy topics", service=self._service)
+                if not self._told:  # once, not for each batch: each decision is marked
+                    log.warning("deciding without the end of the policy topics", service=self._service)
+                self._told = True
                 return
             await asyncio.sleep(0.05)
 
@@ -193,7 +197,7 @@ class Replica:
         if ended_at is not None:
             self._ended_at = ended_at  # after the swap: fresh means that it counts already
         if self.fresh:
-            self._waiting_since = None
+            self._waiting_since, self._told = None, False
         metrics.POLICY_FRESH.labels(self._service).set(self.fresh)
 
     async def _keep(self) -> None:
@@ -206,15 +210,19 @@ class Replica:
             )
 
     async def _swap(self) -> None:
-        """Compile what is new aside (in a thread: a large document takes a while), then exchange the snapshot."""
-        activations = self._records.of_service(self._service)
-        for key in {version_of(a) for a in standing(activations) if a.mode != "ended"}:
-            published = self._records.versions.get(f"{key[0]}/{key[1]}")
-            if published is not None and published.digest == key[2]:
-                await self._load(published)
-        runnable = {key: found for key, found in self._compiled.items() if not isinstance(found, Rejected)}
-        self._line = line(self._policy, runnable, activations, self._shadows.notice, self._others)
-        self._reports.changed()
+        """Compile what is new aside (in a thread: a large document takes a while), then exchange the snapshot.
+
+        One at a time: what is restored may compile for longer than what Kafka tells meanwhile, and is not the last word.
+        """
+        async with self._swapping:
+            activations = self._records.of_service(self._service)
+            for key in {version_of(a) for a in standing(activations) if a.mode != "ended"}:
+                published = self._records.versions.get(f"{key[0]}/{key[1]}")
+                if published is not None and published.digest == key[2]:
+                    await self._load(published)
+            runnable = {key: found for key, found in self._compiled.items() if not isinstance(found, Rejected)}
+            self._line = line(self._policy, runnable, activations, self._shadows.notice, self._others)
+            self._reports.changed()
 
     async def _load_one(self) -> None:
         """Compile one version that is published and not in force: it may be activated next. The newest first."""

@@ -59,6 +59,7 @@ class Reader:
             **kafka.client_options(),
         )
         self._partitions = [TopicPartition(kafka.topic_prefix + topic, 0) for topic in topics]
+        self._answered_ms: dict[TopicPartition, tuple[int, int]] = {}
         self.ended_at: float | None = None
 
     async def __aenter__(self) -> Reader:
@@ -67,6 +68,8 @@ class Reader:
         except BaseException:
             await stop(self._consumer)
             raise
+        began_ms = int(time.time() * 1000)
+        self._answered_ms = dict.fromkeys(self._partitions, (began_ms, began_ms))
         self._consumer.assign(self._partitions)
         return self
 
@@ -97,22 +100,29 @@ class Reader:
         return True
 
     async def _end_seen(self, partition: TopicPartition) -> float | None:
-        """When (monotonic) the broker last told an end that we have reached; None while there is more to read."""
+        """When (monotonic) that end was the end which we have reached, at the latest; None while there is more to read.
+
+        An answer that waits in a busy process is older than it looks. It was asked for after the answer before was taken
+        in, so that moment is what counts.
+        """
         end, polled_ms = self._consumer.last_stable_offset(partition), self._consumer.last_poll_timestamp(partition)
         if end is None or end < 0 or polled_ms is None:
             return None
+        asked_ms, last_ms = self._answered_ms[partition]
+        if polled_ms != last_ms:
+            self._answered_ms[partition] = asked_ms, _ = last_ms, polled_ms
         if await self._consumer.position(partition) < end:
             return None
-        age_s: float = max(0.0, time.time() - polled_ms / 1000)
+        age_s: float = max(0.0, time.time() - asked_ms / 1000)
         return time.monotonic() - age_s
 
 
 async def read_all(kafka: KafkaSettings, topics: Sequence[str] = (POLICY_VERSIONS, POLICY_ACTIVATIONS)) -> Records:
     """Everything that the topics hold now. Raises TopicsNotRead."""
     records = Records()
+    began = time.monotonic()
     try:
         async with asyncio.timeout(READ_TIMEOUT_S), Reader(kafka, topics, ONCE_POLL_MS) as reader:
-            began = time.monotonic()
             while reader.ended_at is None or reader.ended_at < began or not await reader.settled():
                 for record in await reader.poll():
                     records.add(*record)
