@@ -106,7 +106,7 @@ async def test_an_early_acknowledgement_is_caught(fleet: Fleet) -> None:
         fleet.start("intake-1", failpoints=dies, via=("mutant", "ackfirst"))
         await asyncio.to_thread(fleet.await_ready)
         await post_complaints(client, 1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(fleet.ends) < 2:
                 await asyncio.sleep(0.02)
         await asyncio.to_thread(fleet.await_ready)
@@ -120,7 +120,7 @@ async def post_complaints(client: Client, count: int) -> list[Submission]:
 
 
 async def until_decided(client: Client, message: Submission) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "decision_made" not in (await client.get("records", f"/v1/complaints/{message.complaint_id}")).text:
             await asyncio.sleep(0.05)
 

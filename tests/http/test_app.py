@@ -241,7 +241,7 @@ async def test_beyond_the_limit_of_running_requests_the_next_is_told_to_come_aga
         return Answer(b"{}")
 
     app.add_raw_route("/slow", slow, summary="Slow", operation={})
-    async with serve(app) as client, asyncio.timeout(10):
+    async with serve(app) as client, asyncio.timeout(30):
         first = asyncio.create_task(client.post("/slow"))
         await entered.wait()
         refused = await client.get("/v1/orders/1")
