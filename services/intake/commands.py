@@ -97,7 +97,7 @@ def evaluate_reading(
         Path,
         typer.Argument(
             metavar="LABELLED.csv",
-            help="Columns text, language, heat, threats, support_needs, repeated, wanted, category; several values by "
+            help="Columns text, language, heat, threats, support_needs, repeated, wanted, escalation, category; several values by "
             "`;`, `none` for read and none; an empty cell is not scored.",
         ),
     ],

@@ -12,7 +12,7 @@ from shared.text.reading.rules import Rules
 from shared.text.tally import Tally, percent, total
 from shared.text.tally import table as rows
 
-COLUMNS = ("text", "language", "heat", "threats", "support_needs", "repeated", "wanted", "category")
+COLUMNS = ("text", "language", "heat", "threats", "support_needs", "repeated", "wanted", "escalation", "category")
 _SEVERAL = ("threats", "support_needs", "wanted")
 
 
@@ -88,6 +88,7 @@ def _found(read: TextRead) -> dict[str, set[str]]:
         "support_needs": set(read.needs),
         "repeated": {"yes" if read.repeated else "no"},
         "wanted": set(read.wanted),
+        "escalation": {"yes" if read.escalation else "no"},
         "category": {read.category},
     }
 

@@ -25,7 +25,10 @@ from shared.text.reading.rules import HeatNumbers, Rules, load_rules
 from shared.text.reading.words import Words
 
 HEATS: tuple[Heat, ...] = get_args(Heat)
-_SHOWN = ("threat.", "need.", "heat.insult", "heat.strong", "heat.swear", "heat.mild", "heat.sarcasm", "repeated")
+_SHOWN = (
+    *("threat.", "need.", "heat.insult", "heat.strong", "heat.swear", "heat.mild", "heat.sarcasm"),
+    *("repeated", "escalation"),
+)
 THREATS: tuple[Threat, ...] = get_args(Threat)
 WANTED: tuple[Wanted, ...] = get_args(Wanted)
 POLICY = "intake.retail.yaml"
@@ -55,6 +58,7 @@ class TextRead:
     needs: tuple[SupportNeed, ...]
     wanted: tuple[Wanted, ...]
     repeated: bool
+    escalation: bool
     category: Category
     details: tuple[str, ...] = ()
     issues: tuple[Issue, ...] = ()
@@ -88,6 +92,7 @@ def read_text(rules: Rules, text: str, language: str | None = None) -> TextRead:
         needs=tuple(need for need in NEEDS if need in needs),
         wanted=tuple(each for each in WANTED if each in wanted),
         repeated="repeated" in found,
+        escalation="escalation" in found,
         category=_category(rules, found),
         details=_of("detail.", found),
         issues=find_issues(words, sentences, found),
@@ -175,6 +180,7 @@ class Reader:
                     threats=read.threats,
                     wanted=read.wanted,
                     repeated=read.repeated,
+                    escalation=read.escalation,
                     issues=tuple(contracts.Issue(number=i.number, text=i.text) for i in read.issues),
                     impact=read.impact,
                     passages=tuple(

@@ -180,7 +180,8 @@ class PolicyCitation(Part):
 class Reading(Part):
     """What the text says, by the organisation's rules (`rules`: id/version); beside the words, never instead of them.
 
-    `heat` says how the customer writes and nothing more. `severity_rules` are those of intake's policy that matched, and
+    `heat` says how the customer writes and nothing more. `escalation`: the customer asks that somebody above deals with
+    it, such as a manager. `severity_rules` are those of intake's policy that matched, and
     `severity_by` cites the decision. `rules_activation` is what put the reading rules in force (0: packaged, not yet recorded).
     """
 
@@ -191,6 +192,7 @@ class Reading(Part):
     threats: tuple[Threat, ...] = ()
     wanted: tuple[Wanted, ...] = ()
     repeated: bool = False
+    escalation: bool = False
     issues: Annotated[tuple[Issue, ...], Field(max_length=20)] = ()
     impact: Annotated[str, StringConstraints(max_length=400)] | None = None
     passages: Annotated[tuple[Passage, ...], Field(max_length=100)] = ()

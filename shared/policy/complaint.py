@@ -109,6 +109,7 @@ class ComplaintFacts:
             currency=currency,
             heat=self.heat if reading is None else reading.heat,
             wanted=tuple(dict.fromkeys((*self.wanted, *asked))) if self.wanted else asked,
+            escalation_requested=self.escalation_requested or (reading is not None and reading.escalation),
         )
 
     def after_reply(self, at: datetime) -> Self:

@@ -107,7 +107,7 @@ _COMPLAINT_4 = {
     "product": _PRODUCT,
     "amount_claimed": _CLAIMED,
     "currency": _CURRENCY,
-    "escalation_requested": _flag("A person asked that somebody above deals with it.", optional=True),
+    "escalation_requested": _flag("The customer, or a person of ours, asked that somebody above deals with it.", optional=True),
     "missed_clocks": _set("The clocks that were missed, by name; a legal one as regime/name.", open=True),
     "broken_promises": _count("Promises to the customer that were broken; missing while there is none."),
     "lapsed_handoffs": _count("Hand-offs that nobody answered in time, since the last that was accepted; missing while none."),

@@ -154,6 +154,21 @@ def test_a_person_asks_for_somebody_above() -> None:
     assert case.state.case.guidance, "whoever takes it over is told what the rule says"
 
 
+def test_a_customer_who_asks_for_somebody_above_is_heard() -> None:
+    asks = read() | {"escalation": True}
+    at_once = Case(RETAIL, reading=asks)
+    later = Case(RETAIL, reading=read())
+    assert (at_once.rules, later.rules) == ({"ESC-090"}, set())
+    later.event(ContactAdded(contact=contact(HOUR, reading=asks)))
+    later.event(ContactAdded(contact=contact(2 * HOUR, reading=read("calm", "refund"))))
+    for case in (at_once, later):
+        assert case.state is not None
+        assert case.state.tiers.tier == 2
+        assert case.state.facts.escalation_requested, "what was asked for stays asked for"
+    assert at_once.state is not None
+    assert at_once.state.case.wanted == "somebody above"
+
+
 @pytest.mark.parametrize(
     "opened_again",
     [

@@ -137,6 +137,48 @@ def test_words_alone_are_no_support_need(text: str) -> None:
     assert not read_text(default_rules(), text).needs
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I want your manager. Nobody else.",
+        "Could this please be passed on to a supervisor?",
+        "GET ME SOMEONE IN CHARGE NOW",
+        "I'd like this escalated, the first line closed my ticket.",
+        "please have ur team leader ring me",
+        "I've asked for a manager three times and nobody has called.",
+        "Ich möchte bitte mit Ihrem Vorgesetzten sprechen, so geht das nicht weiter.",
+        "Je veux parler à votre responsable, personne ne me répond depuis lundi.",
+        "Quiero hablar con un supervisor ahora mismo, nadie me da una solución.",
+        "Vorrei parlare con un responsabile, nessuno qui sa darmi una risposta.",
+        "Ik wil graag uw leidinggevende spreken, want dit slaat nergens op.",
+        "Quero falar com o gerente, porque ninguém resolve o meu problema.",
+        "Proszę mnie połączyć z kierownikiem, ta rozmowa nie ma sensu.",
+    ],
+)
+def test_a_customer_asks_for_somebody_above(text: str) -> None:
+    found = read(contact(text)).reading
+    assert found is not None
+    assert found.escalation
+    assert any(passage.finding == "escalation" for passage in found.passages)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I don't need a manager, I need a plumber.",
+        "Your manager laughed and told us that we could leave.",
+        "I spoke to your manager yesterday and she promised a refund.",
+        "My own manager must sign the invoice, please send it again.",
+        "The password manager in your app does not fill the field.",
+        "I'd like to tell your manager how kind Anita was.",
+        "Unless this is solved I will escalate it to the ombudsman.",
+        "Mein Chef braucht die Rechnung bis Montag, bitte schicken Sie sie noch einmal.",
+    ],
+)
+def test_a_manager_who_is_only_mentioned_is_not_asked_for(text: str) -> None:
+    assert not read_text(default_rules(), text).escalation
+
+
 def test_a_text_without_a_word_is_left_alone() -> None:
     empty = contact("", subject=None)
     assert read(empty) is empty

@@ -53,7 +53,10 @@ def after_contact(case: Case, contact: Contact) -> Case:
         )
         if value and name not in case.known
     ]  # fmt: skip
-    wanted = contact.remedy_sought or (", ".join(reading.wanted) if reading is not None else None)
+    asked: tuple[str, ...] = ()
+    if reading is not None:
+        asked = (*reading.wanted, "somebody above") if reading.escalation else reading.wanted
+    wanted = contact.remedy_sought or ", ".join(asked)
     return replace(
         case,
         words=case.words or (bool(contact.text.strip()) and contact.text_status != "pending_fetch"),
