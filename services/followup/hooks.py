@@ -6,7 +6,6 @@ does nothing twice. The body: {"type": "fact.checked", "complaint_id": "...", "d
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -20,6 +19,7 @@ from services.followup.domain import AnswerCheckIn, Bounced, CheckFact, FollowUp
 from shared.contracts.decision import Decision
 from shared.errors import classify
 from shared.http.problems import Problem, unavailable
+from shared.http.router import read_json
 from shared.postgres import commands
 from shared.postgres.commands import KeyReused
 from shared.postgres.saves import Saves
@@ -78,9 +78,9 @@ def _verified(signed: Sequence[Webhook], body: bytes, headers: dict[str, str]) -
 
 def _command(body: bytes) -> tuple[UUID, BaseModel]:
     try:
-        given = json.loads(body)
+        given = read_json(body)
         subject, kind, data = UUID(given["complaint_id"]), given["type"], given.get("data", {})
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise Problem(422, "Not a hook", 'The body must be {"type", "complaint_id", "data"}.') from None
     model = TYPES.get(kind) if isinstance(kind, str) else None
     if model is None:

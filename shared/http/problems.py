@@ -159,8 +159,8 @@ def _reason(error: Mapping[str, Any]) -> str:
         return "is not known here"
     if kind in ("value_error", "assertion_error") and not isinstance(context.get("error"), PublicValueError):
         return "is not valid"  # the validator's own text may quote the value
-    if kind in _ECHOING:
-        return _ECHOING[kind]
+    if kind in _WORDS:
+        return _WORDS[kind]
     return str(error["msg"]).removeprefix("Value error, ").rstrip(".").replace("Input should", "should", 1)
 
 
@@ -168,12 +168,17 @@ class PublicValueError(ValueError):
     """For a pydantic validator: a reason that may be told to the sender, since it does not quote the value."""
 
 
-# Kinds of pydantic whose messages repeat part of what was sent.
-_ECHOING = {
+# Kinds of pydantic whose messages repeat part of what was sent, or speak of Python.
+_WORDS = {
     "uuid_parsing": "should be a UUID",
     "url_parsing": "should be a URL",
     "datetime_parsing": "should be a date and time in ISO 8601, with time zone",
     "datetime_from_date_parsing": "should be a date and time in ISO 8601, with time zone",
     "date_from_datetime_parsing": "should be a date in ISO 8601",
     "union_tag_invalid": "has a kind that is not known here",
+    "tuple_type": "should be a list",
+    "list_type": "should be a list",
+    "dict_type": "should be an object",
+    "model_type": "should be an object",
+    "model_attributes_type": "should be an object",
 }

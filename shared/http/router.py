@@ -9,11 +9,16 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
+from shared.http.problems import Problem
+
+NUL = "\x00"
+
 
 class Router(APIRouter):
-    """APIRouter for our services: `\\ud800`, NaN and nesting without end are 400, as RFC 8259 and I-JSON have it.
+    """APIRouter for our services: `\\ud800`, NaN and nesting without end are 400, as RFC 8259 and I-JSON have it; so is
+    U+0000, which PostgreSQL cannot keep as text.
 
-    FastAPI's own parser lets them through: half a character then fails only when it is stored, as a 500.
+    FastAPI's own parser lets them through: such a character then fails only when it is stored, as a 500.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -22,7 +27,27 @@ class Router(APIRouter):
 
 class _Request(Request):
     async def json(self) -> Any:
-        return orjson.loads(await self.body())
+        return read_json(await self.body())
+
+
+def read_json(body: bytes) -> Any:
+    """The JSON of a body, read strictly. Raises ValueError, and Problem 400 where a text holds U+0000."""
+    given = orjson.loads(body)
+    if b"\\u0000" in body and _holds_nul(given):
+        raise _nul()
+    return given
+
+
+def _holds_nul(given: Any) -> bool:
+    if isinstance(given, str):
+        return NUL in given
+    if isinstance(given, dict):
+        return any(NUL in name or _holds_nul(value) for name, value in given.items())
+    return isinstance(given, list) and any(_holds_nul(each) for each in given)
+
+
+def _nul() -> Problem:
+    return Problem(400, "Not a text", "What was sent holds the character U+0000 (\\u0000 or %00), which no text may hold: leave it out.")
 
 
 class _Route(APIRoute):
@@ -30,6 +55,8 @@ class _Route(APIRoute):
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
+            if b"%00" in request.scope["query_string"]:
+                raise _nul()
             return await handle(_Request(request.scope, request.receive))
 
         return strictly

@@ -325,6 +325,8 @@ async def test_a_signed_webhook_proves_a_fact_once_and_an_unsigned_one_nothing(d
         for wrong in ("[]", "{}", body.replace("fact.checked", "fact.invented"), body.replace('"fact"', '"fakt"')):
             refused = await system.post("/v1/hooks", content=wrong, headers=signed(wrong, "m-2"))
             assert refused.status_code == 422, wrong
+        for wrong, status in ((body.replace("p 1", "\\u0000"), 400), (body.replace("p 1", "\\ud800"), 422)):
+            assert (await system.post("/v1/hooks", content=wrong, headers=signed(wrong, "m-3"))).status_code == status, wrong
     async with working(desk):
         await desk.until(lambda: "fact_checked" in desk.events())
     assert desk.events().count("fact_checked") == 1

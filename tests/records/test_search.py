@@ -134,6 +134,16 @@ async def test_hostile_words_find_nothing_and_break_nothing(index: Index, text: 
     assert await index.find(text=text) == []
 
 
+async def test_what_no_column_can_hold_does_not_stop_the_index(index: Index) -> None:
+    await index.record(
+        (1, "intake", received("My kettle\x00leaks")),
+        (1, "escalation", changed("resolved", resolution="\x00", remedy="re\x00fund")),
+        (2, "intake", received("My kettle hums")),
+    )
+    await index.follow()
+    assert set(await index.find(text="kettle")) == {subject(1), subject(2)}
+
+
 async def test_rebuilt_it_is_identical_and_answers_meanwhile(index: Index) -> None:
     for start in range(0, BATCH + 60, 40):
         await index.record(*(

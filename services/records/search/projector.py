@@ -186,12 +186,14 @@ def _columns(known: Sequence[UUID], cases: dict[UUID, Case], words: dict[UUID, l
     lines = []
     for subject in known:
         case, row = cases[subject], last[subject]
-        lines.append((
+        line = (
             subject, row["idx"], row["occurred_at"], case.received_at, case.status, case.tier, case.team, case.owner, case.cause,
             case.channel, case.source, case.severity, case.heat, min(case.due.values(), default=None), bool(case.missed),
-            case.remedy, case.resolution, case.outcome, config_of(case.language), "\n".join(words[subject]).replace("\x00", " "),
+            case.remedy, case.resolution, case.outcome, config_of(case.language), "\n".join(words[subject]),
             _CASE.dump_json(case).decode(),
-        ))  # fmt: skip
+        )  # fmt: skip
+        # The ledger keeps events as they came; a column of text cannot hold U+0000.
+        lines.append([each.replace("\x00", " ") if isinstance(each, str) else each for each in line])
     return [list(column) for column in zip(*lines, strict=True)]
 
 
