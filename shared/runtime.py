@@ -44,6 +44,7 @@ from shared.postgres.relay import Relay
 from shared.postgres.saves import Also, Saves
 from shared.telemetry import logs, metrics, tracing
 from shared.telemetry.health import Progress
+from shared.turns import GiveWay, give_way
 
 if TYPE_CHECKING:
     from shared.policy.distribution.replica import Replica
@@ -69,11 +70,13 @@ class Base:
     keys: Authenticator
 
     def saves(
-        self, state: type[S], decide: Decide[S], also: Also | None = None, kept: Sequence[str] = ()
-    ) -> Saves[S]:
+        self, state: type[S], decide: Decide[S], also: Also | None = None, kept: Sequence[str] = (),
+        give_way: GiveWay = give_way,
+    ) -> Saves[S]:  # fmt: skip
         """The versioned saves of this service, for its `state` (a dataclass) and its `decide`.
 
-        Erasing a complaint deletes its rows from every table with a `complaint_id`, but from those in `kept`.
+        Erasing a complaint deletes its rows from every table with a `complaint_id`, but from those in `kept`. `give_way`:
+        see Saves.
         """
         adapter = TypeAdapter(state)
         return Saves(
@@ -86,6 +89,7 @@ class Base:
             decide=decide,
             also=also,
             kept=kept,
+            give_way=give_way,
             dead_letter_check=Limit(self.settings.dead_letter_limit).check,
         )
 

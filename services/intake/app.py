@@ -36,7 +36,7 @@ def build(base: Base) -> Parts:
     known = Sources(load)
     accepting = Accepting(base.pool, base.settings.id_key_bytes(), keys)
     handlers = Handlers(accepting, base.settings.id_key_bytes(), base.progress, keys, known, policies=policies)
-    handlers.saves = base.saves(IntakeState, handlers.decide, handlers.settle, ("submission",))
+    handlers.saves = base.saves(IntakeState, handlers.decide, handlers.settle, ("submission",), accepting.commits.first)
     fetcher = Fetcher(base.pool, known, accepting.keep)
     app = make_app("Amends intake", service=SERVICE, progress=base.progress)
     api.add_routes(app, accepting, base.keys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
@@ -22,6 +23,7 @@ Answer = Literal["accepted", "duplicate", "conflict"]
 MAX_BATCH = 2_000
 WAIT_S = 10.0
 BUSY = 4
+PATIENCE = 3.0
 
 
 class NotStored(Exception):
@@ -66,6 +68,16 @@ class GroupCommit:
             self._callers -= 1
             if self._callers < BUSY:
                 self.calm.set()
+
+    async def first(self, used_s: float) -> None:
+        """Callers wait for their answer, what is stored can wait: other work of this process, which took `used_s`, goes on when
+        few of them do, or after PATIENCE times as long."""
+        if self.calm.is_set():
+            await asyncio.sleep(0)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE * used_s):
+                await self.calm.wait()
 
     async def run(self) -> None:
         """Commit what waits, as much at a time as there is."""

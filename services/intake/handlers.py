@@ -48,13 +48,13 @@ from shared.postgres.saves import Saves
 from shared.telemetry import tracing
 from shared.telemetry.health import Progress
 from shared.text.reading.rules import Rules
+from shared.turns import in_turns
 from shared.vault import KeyStore
 
 log = structlog.get_logger(__name__)
 
 BATCH_ITEMS = 250
-# Senders wait for their answer, what is stored can wait: while many ask, a batch is small, and they go first for most of the time.
-BUSY_ITEMS, PATIENCE = 25, 3.0
+BUSY_ITEMS = 25  # while many senders wait for their answer
 IDLE_S = 1.0
 # A save of one submission costs almost as much as a save of fifty: what comes within this time shares one.
 GATHER_S = 0.02
@@ -106,7 +106,7 @@ class Handlers:
             if not done:
                 await _within(IDLE_S, self._arrived)
             elif not self._commits.calm.is_set():
-                await _within(PATIENCE * (time.monotonic() - started), self._commits.calm)
+                await self._commits.first(time.monotonic() - started)
             if done < most:
                 await asyncio.sleep(GATHER_S)
 
@@ -180,9 +180,12 @@ class Handlers:
             await self._sources.refresh()
         inputs: list[Input] = []
         known = Customers()
-        for stored, items in [*remembered.values(), *[(s, await self._read_stored(conn, s)) for s in loaded]]:
-            for number, complaint_id in sorted(stored.pending.items()):
-                inputs.append(self._input(stored, number, complaint_id, items, known))
+        read = list(remembered.values())
+        async for stored in in_turns(loaded, self._commits.first):
+            read.append((stored, await self._read_stored(conn, stored)))
+        pending = [(stored, each, items) for stored, items in read for each in sorted(stored.pending.items())]
+        async for stored, (number, complaint_id), items in in_turns(pending, self._commits.first):
+            inputs.append(self._input(stored, number, complaint_id, items, known))
         return await self._joined(conn, inputs, known)
 
     async def _joined(self, conn: Connection, inputs: list[Input], known: Customers) -> list[Input]:

@@ -73,13 +73,21 @@ class Fold:
 
     def run(self, loaded: dict[UUID, Row[Any]], inputs: Inputs) -> Work[Any]:
         for item in inputs:
-            row = self._work.rows.get(item.subject) or loaded.get(item.subject) or Row(0, 0, {}, None)
-            if isinstance(item.body, Undecodable):
-                self._park(item, item.body.reason)
-            elif item.event is not None:
-                self._in_order(row, item, item.event)
-            elif not self._superseded(item):
-                self._handle(row, item)
+            self.add(loaded, item)
+        return self.end()
+
+    def add(self, loaded: dict[UUID, Row[Any]], item: Input) -> None:
+        """Handle, hold or drop the next input."""
+        row = self._work.rows.get(item.subject) or loaded.get(item.subject) or Row(0, 0, {}, None)
+        if isinstance(item.body, Undecodable):
+            self._park(item, item.body.reason)
+        elif item.event is not None:
+            self._in_order(row, item, item.event)
+        elif not self._superseded(item):
+            self._handle(row, item)
+
+    def end(self) -> Work[Any]:
+        """What follows from all inputs."""
         for dead in self._work.dead:
             self._notify(dead)
         return self._work

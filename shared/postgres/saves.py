@@ -29,6 +29,7 @@ from shared.postgres.inputs import Held, Inputs, Row, Work
 from shared.postgres.pool import Connection, Pool, connection
 from shared.postgres.relay import Relay
 from shared.telemetry import metrics
+from shared.turns import GiveWay, give_way, in_turns
 
 S = TypeVar("S")
 log = structlog.get_logger(__name__)
@@ -101,12 +102,13 @@ NOTHING_KNOWN: Mapping[UUID, tuple[int, Any]] = {}
 
 class Saves(Generic[S]):
     """The versioned saves of one service. `read` and `write` turn its state into JSON text and back; `kept` names the
-    tables that erasing a complaint leaves alone."""
+    tables that erasing a complaint leaves alone; `give_way` lets others have the event loop while a batch is decided."""
 
     def __init__(
         self, *, service: str, pool: Pool, relay: Relay | None, id_key: bytes, read: Callable[[str], S],
         write: Callable[[S], str], decide: Decide[S], also: Also | None = None,
         dead_letter_check: Callable[[Connection, int], Awaitable[None]] | None = None, kept: Sequence[str] = (),
+        give_way: GiveWay = give_way,
     ) -> None:  # fmt: skip
         self._service = service
         self._pool = pool
@@ -118,6 +120,7 @@ class Saves(Generic[S]):
         self._also = also
         self._dead_letter_check = dead_letter_check
         self._kept = kept
+        self._give_way = give_way
 
     async def act(
         self, take: Take, *, also: Also | None = None, decide: Decide[S] | None = None, within_s: float | None = None,
@@ -159,7 +162,10 @@ class Saves(Generic[S]):
             async with conn.transaction():
                 inputs = await take(conn)
                 loaded, held, now = await self._load(conn, inputs, known)
-                work = Fold(self._service, self._id_key, decide, Work[S](now=now), held).run(loaded, inputs)
+                fold = Fold(self._service, self._id_key, decide, Work[S](now=now), held)
+                async for item in in_turns(inputs, self._give_way):
+                    fold.add(loaded, item)
+                work: Work[S] = fold.end()
                 await failpoints.reach("save.before_write")
                 if not work.empty:
                     outbox_id = await self._write_all(conn, work, also)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from datetime import datetime
 from typing import Any
 from unittest import mock
 
 import asyncpg
 import pytest
 
+from shared.contracts.decision import Decision, Refused
 from shared.postgres import gaps, outbox, pool
 from shared.postgres.dead_letters import save_batch
-from shared.postgres.inputs import Inputs, Work
+from shared.postgres.inputs import Input, Inputs, Work
 from shared.postgres.pool import Connection, make_pool
+from shared.turns import TURN_S
 from tests.delivery.bench import SERVICE, Bench, Gate, Once, Running, command, until
-from tests.delivery.parts import Crash, ListSender, subject_number
+from tests.delivery.parts import Crash, ListSender, State, decide_for, subject_number
 
 A, B = subject_number(1), subject_number(2)
 
@@ -72,6 +75,27 @@ async def test_a_deadlock_is_decided_again(bench: Bench, bench_database: str) ->
     )
     assert (await bench.tokens(A), await bench.tokens(B)) == (["a0", "a1"], ["b0", "b1"])
     assert tries >= 3, "there was no deadlock, so this tested nothing"
+
+
+async def test_while_a_batch_is_decided_the_event_loop_serves_others(bench: Bench) -> None:
+    plain, seen, others = decide_for(SERVICE, bench.faulty), list[int](), 0
+
+    def slow(state: State | None, item: Input, now: datetime) -> Decision[State] | Refused:
+        seen.append(others)
+        time.sleep(TURN_S)
+        return plain(state, item, now)
+
+    async def other() -> None:
+        nonlocal others
+        while True:
+            others += 1
+            await asyncio.sleep(0)
+
+    running = asyncio.ensure_future(other())
+    await save_batch(bench.replica(decide=slow).saves, bench.incoming(A, "a1", "a2", "a3", "a4"))
+    running.cancel()
+    assert await bench.tokens(A) == ["a1", "a2", "a3", "a4"]
+    assert len(set(seen)) == 4, "nobody else had a turn"
 
 
 @pytest.mark.parametrize("point", ["save.before_load", "save.before_write", "save.before_commit"])
