@@ -12,11 +12,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import field
 from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 __all__ = ["dataclass", "field", "replace"]
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from dataclasses import dataclass, replace
 else:
 
@@ -26,14 +28,18 @@ else:
 
     def replace(old, /, **changes):
         """As of `dataclasses`: the same but for `changes`."""
-        places = _places(type(old))
-        values = [getattr(old, name) for name in places]
+        places, read = _places(type(old))
+        values = list(read(old))
         for name, value in changes.items():
             values[places[name]] = value
         return type(old)(*values)
 
 
 @cache
-def _places(of: type) -> dict[str, int]:
-    """The names of the fields of such an object in the order of its `__init__`, each with its place in it."""
-    return {each.name: place for place, each in enumerate(dataclasses.fields(of))}
+def _places(of: type) -> tuple[dict[str, int], Callable[[object], tuple[object, ...]]]:
+    """The names of the fields of such an object in the order of its `__init__`, each with its place in it; and what reads
+    them all at once."""
+    names = [each.name for each in dataclasses.fields(of)]
+    # attrgetter of one name gives the value itself.
+    read = attrgetter(*names) if len(names) > 1 else lambda old: tuple(getattr(old, name) for name in names)
+    return {name: place for place, name in enumerate(names)}, read

@@ -95,7 +95,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--profile",
         action="store_true",
-        help="run hops, whole_way, hooks or csv under a sampling profiler, and show where the time goes",
+        help="run hops, whole_way, hooks, csv or checkins under a sampling profiler, and show where the time goes",
     )
     parser.add_argument("--seconds", type=float, help="how long the whole way must hold its rate (default 20; quick 6)")
     parser.add_argument(
@@ -173,7 +173,11 @@ async def measure(given: argparse.Namespace, folder: Path, results: dict[str, An
                 results.setdefault("profile", {})["csv"] = sampler.top(orjson.loads(file.read_bytes()), rows)
         if "checkins" in wanted:
             due, pending = (10_000, 20_000) if small else (checkins.DUE, given.complaints or checkins.PENDING)
-            results["checkins"] = await checkins.checkins(cluster, folder, due=due, pending=pending)
+            file = folder / "checkins.profile"
+            wrapper = sampler.wrapper(file) if given.profile else ()
+            results["checkins"] = await checkins.checkins(cluster, folder, due=due, pending=pending, wrapper=wrapper)
+            if given.profile:
+                results.setdefault("profile", {})["checkins"] = sampler.top(orjson.loads(file.read_bytes()), due)
         if "clocks" in wanted:
             results["clocks"] = await clocks.clocks(cluster, given.complaints or (20_000 if small else clocks.MANY))
         if "search" in wanted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import secrets
 import sys
@@ -62,6 +63,7 @@ class Bed:
     children: dict[str, Child] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     helpers: list[Child] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -134,7 +136,7 @@ class Bed:
         """Start one service as a process; `wrapper` runs its module under something else."""
         self.ports[service] = free_port()
         child = Child(
-            f"{service}-{len(self.children)}",
+            f"{service}-{next(self._numbers)}",  # a second one of the same name would end the first
             [sys.executable, *wrapper, "-m", f"services.{service}.app"],
             folder=self.folder,
             env={**self.environment, "AMENDS_HTTP_PORT": str(self.ports[service]), **settings},

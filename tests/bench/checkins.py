@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,15 +49,21 @@ select count(*) from (
 """
 
 
-async def checkins(cluster: Cluster, folder: Path, *, due: int = DUE, pending: int = PENDING) -> dict[str, Any]:
+async def checkins(
+    cluster: Cluster, folder: Path, *, due: int = DUE, pending: int = PENDING, wrapper: Sequence[str] = ()
+) -> dict[str, Any]:
     """Hand out `due` check-ins with `pending` others in the table: by one process, then by two. Then fewer, by one process,
-    among ever more that are pending, up to `pending`."""
+    among ever more that are pending, up to `pending`. With a `wrapper` (see Bed.start) by one process alone."""
+    if wrapper:
+        return {"one": await _hand_out(cluster, folder, 1, due, pending, wrapper)}
     runs = [("one", 1, due, pending), ("two", 2, due, pending)]
     runs += [(f"among {most:,}", 1, min(due, AMONG_DUE), most) for most in AMONG if most <= pending]
     return {name: await _hand_out(cluster, folder, replicas, these, others) for name, replicas, these, others in runs}
 
 
-async def _hand_out(cluster: Cluster, folder: Path, replicas: int, due: int, pending: int) -> dict[str, Any]:
+async def _hand_out(
+    cluster: Cluster, folder: Path, replicas: int, due: int, pending: int, wrapper: Sequence[str] = ()
+) -> dict[str, Any]:
     async with bed(cluster, folder) as made:
         conn = await made.connect("followup")
         try:
@@ -66,15 +73,18 @@ async def _hand_out(cluster: Cluster, folder: Path, replicas: int, due: int, pen
             for _ in range(replicas):
                 if "followup" in made.children:
                     made.helpers.append(made.children.pop("followup"))
-                made.start("followup", AMENDS_DELIVERY_MAIL_FROM="care@example.com", **settings)
+                made.start("followup", wrapper=wrapper, AMENDS_DELIVERY_MAIL_FROM="care@example.com", **settings)
                 await made.ready("followup")
             tell(f"checkins: {due:,} come due, {pending:,} others wait, {replicas} process(es)")
-            meter = made.meter()
+            meter = made.meter(**{child.name: child.pid for child in made.helpers})
             await conn.execute(COME_DUE)
             seconds = await _until_done(made, conn)
             used = meter.read()
+            used["followup"] += sum(used.pop(child.name) for child in made.helpers)
             count, emitted, most = await conn.fetchrow(HANDED_OUT)
             disorder = await conn.fetchval(DISORDER)
+            if wrapper:
+                await made.stop("followup")  # then it writes its profile
         finally:
             await conn.close()
         return {
@@ -122,4 +132,4 @@ async def _until_done(made: Bed, conn: Any) -> float:
         if now - moved > STALLED_S:
             raise RuntimeError(f"{left} check-ins are still due after {STALLED_S:.0f} s without one handed out")
         made.check("followup")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)  # counting is not free

@@ -40,7 +40,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
             yield (
                 f"  {name:<16}{found['per_s']:>9,}/s   {found['due']:,} in {found['seconds']} s, {found['pending']:,} others pending   "
                 f"{found['doubles']} doubles, {found['missing']} missing, {found['out_of_order']} out of order   "
-                f"us CPU each: {found['cpu_us']['followup']:.0f} the last process, {found['cpu_us'].get('postgres', 0):.0f} PostgreSQL"
+                f"us CPU each: {found['cpu_us']['followup']:.0f} followup, {found['cpu_us'].get('postgres', 0):.0f} PostgreSQL"
             )
         yield ""
     if "rss_mb" in results:
