@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.text.drafts.missing import find_missing
+from shared.text.drafts.missing import apologises, find_missing
 from shared.text.drafts.more_than_allowed import more_than_allowed
 from shared.text.drafts.rules import DraftRules, Language
 from shared.text.drafts.sentences import Reading, read_draft
@@ -27,6 +27,8 @@ _CODE = re.compile(
 )
 _SHORT_CODE = re.compile(r"\b[A-Z]\d\b")
 _SHARED = 4
+# A label that ends so marks words that are kind in one letter and a fault in another: the rest of the draft says which.
+_PERHAPS = ".perhaps"
 _PARTS_OF_AN_ARGUMENT = frozenset(("blame", "defensive", "policy_hiding"))
 
 
@@ -43,9 +45,7 @@ def check(rules: DraftRules, draft: str, case: Case) -> Checked:
     """Check a draft against the case that it answers."""
     language = rules.language(detect(draft).tag)
     read = read_draft(language, draft)
-    found: list[tuple[str, int, int]] = [
-        (hit.label, *read.words.span(hit.first, hit.last)) for hit in read.hits if hit.label in _FROM_LEXICON
-    ]
+    found = [(kind, *read.words.span(first, last)) for kind, first, last in _said(rules, read)]
     found += [("jargon", *place) for place in _jargon(rules, read, case)]
     found += [("hollow_repeat", *place) for place in _repeats(rules, language, read, case)]
     found += [("over_promise", *place) for place in more_than_allowed(read, case)]
@@ -53,24 +53,48 @@ def check(rules: DraftRules, draft: str, case: Case) -> Checked:
     return Checked(_findings(language, draft, found), find_missing(rules, language, read, case), _apology(read))
 
 
+def _said(rules: DraftRules, read: Reading) -> list[tuple[str, int, int]]:
+    """What the lexicon finds, by words; what may be kind as well only where the rest of the draft speaks against it.
+
+    A doubtful passage counts where nobody says sorry or where it is not the only one of its kind, and where no other
+    fault is clear. Of some kinds (`doubtful_beside_apology`) every passage is doubtful in a draft that says sorry.
+    """
+    found = [(hit.label.removesuffix(_PERHAPS), hit.first, hit.last, hit.label.endswith(_PERHAPS)) for hit in read.hits]
+    found = [each for each in found if each[0] in _FROM_LEXICON]
+    sorry = apologises(read)
+    clear = {kind for kind, _, _, doubtful in found if not doubtful}
+    said = []
+    for kind, first, last, doubtful in found:
+        again = any(other == kind and (begin > last or end < first) for other, begin, end, _ in found)
+        if doubtful:
+            counts = clear <= {kind} and (again or not sorry)
+        else:
+            counts = again or not sorry or kind not in rules.spec.doubtful_beside_apology
+        if counts:
+            said.append((kind, first, last))
+    return said
+
+
 def _apology(read: Reading) -> Apology:
-    sorry = [s for s in read.sentences if "does.apology" in s.labels and "sorry_if" not in s.labels]
-    if not sorry:
+    if not apologises(read):
         return "conditional" if any("sorry_if" in s.labels for s in read.sentences) else "none"
     admits = {"does.own_error", "admits_liability"}
     return "error" if any(admits & s.labels for s in read.sentences) else "experience"
 
 
 def _said_once(found: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
-    """Without what another finding says better: blame and defence in an argument, and what stands in a repeated sentence."""
+    """Without what another finding says better.
+
+    Blame and defence in an argument, what stands in a repeated sentence, and of two kinds in the same words the shorter.
+    """
     argues = any(kind == "arguing" for kind, _, _ in found)
-    repeats = [(start, end) for kind, start, end in found if kind == "hollow_repeat"]
-    return [
-        (kind, start, end)
-        for kind, start, end in found
-        if not (argues and kind in _PARTS_OF_AN_ARGUMENT)
-        and (kind == "hollow_repeat" or not any(first <= start and end <= last for first, last in repeats))
-    ]
+    kept: list[tuple[str, int, int]] = []
+    for kind, start, end in sorted(found, key=lambda each: (each[0] != "hollow_repeat", each[1] - each[2])):
+        if argues and kind in _PARTS_OF_AN_ARGUMENT:
+            continue
+        if not any(other != kind and start < last and first < end for other, first, last in kept):
+            kept.append((kind, start, end))
+    return kept
 
 
 def _findings(language: Language, draft: str, found: Sequence[tuple[str, int, int]]) -> tuple[Finding, ...]:

@@ -7,9 +7,9 @@ from shared.text.drafts.sentences import Reading, Sentence
 from shared.text.drafts.spec import Case
 
 _SAME_REMEDY = 0.6
-_EXCUSES = frozenset(("policy_hiding", "absolute"))
+_EXCUSES = frozenset(("policy_hiding", "policy_hiding.perhaps", "absolute"))
 # A refusal is an answer, however unwelcome; so is that it did not happen.
-_REFUSALS = frozenset(("does.refusal", "policy_hiding", "arguing"))
+_REFUSALS = frozenset(("does.refusal", "policy_hiding", "policy_hiding.perhaps", "arguing"))
 
 
 def find_missing(rules: DraftRules, language: Language, read: Reading, case: Case) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def find_missing(rules: DraftRules, language: Language, read: Reading, case: Cas
     ]
     if case.impact and share(case.impact, read.stems) < overlap.impact:
         missing.append("impact")
-    if not any("does.apology" in s.labels and "sorry_if" not in s.labels for s in read.sentences):
+    if not apologises(read):
         missing.append("apology")
     if not offers:
         missing.append("option")
@@ -44,6 +44,11 @@ def find_missing(rules: DraftRules, language: Language, read: Reading, case: Cas
     ):
         missing.append("read_back")
     return tuple(missing)
+
+
+def apologises(read: Reading) -> bool:
+    """Whether a draft says sorry without a condition."""
+    return any("does.apology" in s.labels and "sorry_if" not in s.labels for s in read.sentences)
 
 
 def _answered(

@@ -39,6 +39,7 @@ class Spec(documents.Spec):
 
     overlap: Overlap = Overlap()
     jargon: Jargon = Jargon()
+    doubtful_beside_apology: list[str] = Field(default_factory=list)
     suggestions: dict[str, dict[str, str]] = Field(default_factory=dict)
 
 
