@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from services.escalation.domain import RECOMPUTE, Book, EscalationState, recomputed
 from shared.contracts.decision import Decision, Due
 from shared.errors import NotReady
-from shared.postgres.inputs import Input, Inputs
+from shared.postgres.inputs import Input, Inputs, Work
 from shared.postgres.pool import Connection, Pool, connection
 from shared.postgres.saves import Saves
 from shared.telemetry.health import Progress
@@ -114,20 +114,24 @@ class Recompute:
         if claimed is None:
             return False
         seen, changed = claimed["seen"], claimed["changed"]
-        looked = await self._look(claimed["after"])
-        while True:
-            async with asyncio.TaskGroup() as group:  # PostgreSQL writes one batch while the next one is decided
-                group.create_task(self._save(looked))
-                coming = None if looked.last else group.create_task(self._look(looked.after))
-            seen, changed = seen + looked.seen, changed + len(looked.found)
-            async with connection(self._pool) as conn:
-                await conn.execute(ADVANCE, claimed["id"], looked.after, seen, changed, looked.last)
-            self._progress.beat("recompute")
-            if coming is None:
-                break
-            looked = coming.result()
+        ready: asyncio.Queue[_Looked] = asyncio.Queue(1)
+        async with asyncio.TaskGroup() as group:  # PostgreSQL writes one batch while the next ones are decided
+            group.create_task(self._look_at_all(claimed["after"], ready))
+            last = False
+            while not last:
+                looked = await ready.get()
+                seen, changed, last = seen + looked.seen, changed + len(looked.found), looked.last
+                await self._save(looked, (claimed["id"], looked.after, seen, changed, last))
+                self._progress.beat("recompute")
         log.info("clocks recomputed", complaints=seen, changed=changed)
         return True
+
+    async def _look_at_all(self, after: UUID, ready: asyncio.Queue[_Looked]) -> None:
+        last = False
+        while not last:
+            looked = await self._look(after)
+            after, last = looked.after, looked.last
+            await ready.put(looked)
 
     async def _look(self, after: UUID) -> _Looked:
         """Decides about the next batch, without a lock."""
@@ -140,21 +144,27 @@ class Recompute:
             state = None if row["state"] is None else self._read(row["state"])
             if state is not None and (decision := recomputed(state, now, self._book(now, subject))).events:
                 looked.known[subject], looked.found[subject] = (row["revision"], state), decision
-            if number % 50 == 49:
+            if number % 20 == 19:
                 await asyncio.sleep(0)  # let the others go on
         return looked
 
-    async def _save(self, looked: _Looked) -> None:
-        """Saves what changes; where the state is another by now, it is decided again."""
+    async def _save(self, looked: _Looked, advance: tuple[Any, ...]) -> None:
+        """Saves what changes, and how far the sweep is; where the state is another by now, it is decided again."""
 
         def decide(state: EscalationState | None, item: Input, at: datetime) -> Decision[EscalationState]:
             if state is looked.known[item.subject][1]:
                 return looked.found[item.subject]
             return recomputed(state or EscalationState(), at, self._book(looked.now, item.subject))
 
+        async def note(conn: Connection, _work: Work[EscalationState]) -> None:
+            await conn.execute(ADVANCE, *advance)
+
         if looked.found:
             subjects = list(looked.found)
-            await self._saves.act(lambda conn: _inputs(conn, subjects, looked.now), decide=decide, known=looked.known)
+            await self._saves.act(lambda conn: _inputs(conn, subjects, looked.now), decide=decide, also=note, known=looked.known)
+            return
+        async with connection(self._pool) as conn:
+            await conn.execute(ADVANCE, *advance)
 
 
 async def _inputs(conn: Connection, subjects: list[UUID], now: datetime) -> Inputs:
