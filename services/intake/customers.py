@@ -15,16 +15,20 @@ from shared.frozen import replace
 from shared.postgres.pool import Connection
 
 MAX_PEOPLE = 10
-# What is wrong is read only of complaints that may be repeated; one that was merged is told by the one that it is part of.
+# What is wrong is read only of complaints that may be repeated: live ones of people who have few. One that was merged is told by
+# the one that it is part of.
 FIND = """
-select asked.person, known.complaint_id, category, opened_at, heard_at, complaint_state.state -> 'issues' as issues
-from unnest($1::uuid[]) as asked (person)
-cross join lateral (
-    select complaint_id, category, opened_at, heard_at from customer_complaint
-    where customer_complaint.person = asked.person order by opened_at desc limit $3
+select person, known.complaint_id, category, opened_at, heard_at, complaint_state.state -> 'issues' as issues
+from (
+    select asked.person, complaint.*, count(*) over (partition by asked.person) as complaints
+    from unnest($1::uuid[]) as asked (person)
+    cross join lateral (
+        select complaint_id, category, opened_at, heard_at from customer_complaint
+        where customer_complaint.person = asked.person order by opened_at desc limit $3 + 1
+    ) as complaint
+    where not exists (select from merged where merged.complaint_id = complaint.complaint_id)
 ) as known
-left join complaint_state on complaint_state.complaint_id = known.complaint_id and known.heard_at >= $2
-where not exists (select from merged where merged.complaint_id = known.complaint_id)
+left join complaint_state on complaint_state.complaint_id = known.complaint_id and known.heard_at >= $2 and complaints <= $3
 """
 KEEP = """
 insert into customer_complaint (person, complaint_id, category, opened_at, heard_at)
@@ -59,7 +63,7 @@ class Customers:
         if not asked:
             return
         since = min(written for _, written in messages) - LIVE
-        for row in await conn.fetch(FIND, list(asked), since, SHARED + 1):
+        for row in await conn.fetch(FIND, list(asked), since, SHARED):
             issues = () if row["issues"] is None else tuple(orjson.loads(row["issues"]))
             complaint = Earlier(row["complaint_id"], row["category"], row["opened_at"], row["heard_at"], (), issues)
             self.add((row["person"],), complaint)

@@ -41,6 +41,9 @@ _KINDS: tuple[tuple[int, list[str], str, str, list[str]], ...] = (
     (1, [], "normal", "fraud", ["financial_hardship"]),
 )
 _CHANNELS = ("email", "web_form", "chat", "voice", "portal")
+# Who complains is drawn from so many customers, also where only some hundred texts are: else each would have hundreds of complaints.
+CUSTOMERS = 10_000
+_DRAWN = 9_973  # prime, so that customers and texts do not go together
 
 
 class Samples:
@@ -50,12 +53,17 @@ class Samples:
         self._prefix = prefix
         pick = random.Random(20260101)
         # The JSON behind the ids: making an item only joins bytes, so that the load costs next to nothing.
-        self._rest = [orjson.dumps(_variant(pick))[1:] for _ in range(variants)]
+        self._rest = [orjson.dumps(_variant(pick))[1:].split(b'"customer":{', 1) for _ in range(variants)]
+        self._people = [pick.randrange(CUSTOMERS) for _ in range(_DRAWN)]
 
     def item(self, number: int) -> bytes:
         """One canonical item as JSON: its own event and record."""
         own = b"%s-%d" % (self._prefix.encode(), number)
-        return b'{"event_id":"%s","record_id":"%s",%s' % (own, own, self._rest[number % len(self._rest)])
+        person = self._people[number % _DRAWN]
+        before, behind = self._rest[number % len(self._rest)]
+        return b'{"event_id":"%s","record_id":"%s",%s"customer":{"ref":"c-%d","name":"Customer %d","emails":["customer%d@example.org"],%s' % (
+            own, own, before, person, person, person, behind,
+        )  # fmt: skip
 
     def items(self, first: int, count: int) -> bytes:
         """A JSON list of `count` items."""
@@ -68,7 +76,6 @@ class Samples:
 
 def _variant(pick: random.Random) -> dict[str, Any]:
     _, tags, priority, category, needs = pick.choices(_KINDS, [kind[0] for kind in _KINDS])[0]
-    person = pick.randrange(10_000)
     text = " ".join([pick.choice(_OPENINGS), *pick.sample(_MIDDLES, pick.randint(0, 2)), pick.choice(_ENDINGS)])
     return {
         "text": text,
@@ -79,13 +86,6 @@ def _variant(pick: random.Random) -> dict[str, Any]:
         "tags": tags,
         "product": pick.choice(("kettle", "washing machine", "running shoes", "headphones")),
         "occurred_at": f"2026-01-{pick.randint(1, 28):02d}T{pick.randrange(24):02d}:15:00Z",
-        "customer": {
-            "ref": f"c-{person}",
-            "name": f"Customer {person}",
-            "emails": [f"customer{person}@example.org"],
-            "locale": "en-GB",
-            "country": "GB",
-            "support_needs": needs,
-        },
+        "customer": {"locale": "en-GB", "country": "GB", "support_needs": needs},  # who it is comes with each item
         "custom": {"store": pick.randrange(400), "loyalty": pick.choice(("none", "silver", "gold"))},
     }
