@@ -11,6 +11,7 @@ from services.records.payloads import CaseKeys
 from services.records.publish import Publisher
 from services.records.search import api as search_api
 from services.records.search import projector
+from services.records.search.recent import Recent
 from services.records.witness import Cosigners, read_addresses
 from shared.config import RecordsSettings, load
 from shared.http.app import make_app
@@ -28,7 +29,8 @@ def build(base: Base) -> Parts:
     key_file = settings.signing_key_file
     case_keys = CaseKeys(base.settings.master_keys())
     policies = base.policies("services.records", POLICY)
-    handlers = Handlers(base.settings.id_key_bytes(), case_keys, policies)
+    recent = Recent()
+    handlers = Handlers(base.settings.id_key_bytes(), case_keys, policies, recent)
     handlers.saves = base.saves(RecordState, handlers.decide, handlers.record, KEPT)
     app = make_app("Amends records", service=SERVICE, progress=base.progress)
     app.include_router(api.routes(base.pool, base.keys, handlers.saves, case_keys))
@@ -46,7 +48,7 @@ def build(base: Base) -> Parts:
         every_s=settings.checkpoint_every_s,
         progress=base.progress,
     )
-    search = projector.Projector(base.pool, case_keys, base.progress)
+    search = projector.Projector(base.pool, case_keys, base.progress, recent)
     loops = {"policies": policies.run, publish.LOOP: publisher.run, projector.LOOP: search.run}
     for name in (publish.LOOP, projector.LOOP):
         base.progress.expect(name, base.settings.liveness_window_s)

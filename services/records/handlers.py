@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from services.records import domain, store
 from services.records.domain import RecordState
 from services.records.payloads import CaseKeys
+from services.records.search.recent import Recent
 from shared.contracts import ids
 from shared.contracts.codec import decode
 from shared.contracts.decision import Decision, Refused
@@ -29,8 +30,9 @@ SERVICE = "records"
 class Handlers:
     """What records does with events. `saves` is set by app.py: it needs `decide` and `record` of this object."""
 
-    def __init__(self, id_key: bytes, case_keys: CaseKeys, policies: Policies) -> None:
+    def __init__(self, id_key: bytes, case_keys: CaseKeys, policies: Policies, recent: Recent | None = None) -> None:
         self._case_keys = case_keys
+        self._recent = recent or Recent()
         self.policies = policies
         self._actors = {service: ids.keyed_id(id_key, "actor", service) for service in SERVICES}
         self.saves: Saves[RecordState]
@@ -47,6 +49,7 @@ class Handlers:
     async def record(self, conn: Connection, work: Work[Any]) -> None:
         """In the transaction of the save: the events that were handled, in their order, then our own, into the ledger."""
         events = [item.event for item, _ in work.handled if item.event is not None]
+        self._recent.add(events)
         # Not the announcement of a checkpoint: one that had to cover its own announcement would never be the last.
         own = (_own(outgoing) for outgoing in work.outgoing if outgoing.topic == TOPIC_OF[SERVICE])
         events += [event for event in own if event.type != CheckpointSigned.TYPE]

@@ -61,9 +61,8 @@ class Samples:
         own = b"%s-%d" % (self._prefix.encode(), number)
         person = self._people[number % _DRAWN]
         before, behind = self._rest[number % len(self._rest)]
-        return b'{"event_id":"%s","record_id":"%s",%s"customer":{"ref":"c-%d","name":"Customer %d","emails":["customer%d@example.org"],%s' % (
-            own, own, before, person, person, person, behind,
-        )  # fmt: skip
+        who = b'"customer":{"ref":"c-%d","name":"Customer %d","emails":["customer%d@example.org"],' % (person, person, person)
+        return b'{"event_id":"%s","record_id":"%s",%s%s%s' % (own, own, before, who, behind)
 
     def items(self, first: int, count: int) -> bytes:
         """A JSON list of `count` items."""

@@ -20,6 +20,7 @@ from services.records.search import commands, query
 from services.records.search.fold import Case, fold
 from services.records.search.projector import BATCH, LOOP, Projector, config_of, rebuild
 from services.records.search.query import Search
+from services.records.search.recent import MOST_BYTES, Recent
 from shared.contracts import ids
 from shared.contracts.codec import write_data
 from shared.contracts.complaints import ComplaintReceived, Contact
@@ -50,10 +51,11 @@ class Index:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.keys = CaseKeys(MasterKeys({"test": KEY}))
-        self.projector = Projector(pool, self.keys, Progress())
+        self.recent = Recent()
+        self.projector = Projector(pool, self.keys, Progress(), self.recent)
         self._sequence = 0
 
-    async def record(self, *events: tuple[int, str, EventData]) -> None:
+    async def record(self, *events: tuple[int, str, EventData]) -> list[Event]:
         made = []
         for number, service, data in events:
             self._sequence += 1
@@ -64,6 +66,7 @@ class Index:
         async with self.pool.acquire() as conn, conn.transaction():
             ciphers = await self.keys.for_writing(conn, {each.subject for each in made})
             await store.append(conn, made, START + timedelta(days=1), ACTORS, ciphers)
+        return made
 
     async def follow(self) -> None:
         while await self.projector.step():
@@ -145,7 +148,7 @@ async def test_what_no_column_can_hold_does_not_stop_the_index(index: Index) -> 
 
 
 async def test_rebuilt_it_is_identical_and_answers_meanwhile(index: Index) -> None:
-    for start in range(0, BATCH + 60, 40):
+    for start in range(0, BATCH + 80, 40):
         await index.record(*(
             (number, "intake", received(f"Complaint {number} about the kettle", category=random.choice(["safety", "delivery"])))
             for number in range(start, start + 40)
@@ -159,13 +162,38 @@ async def test_rebuilt_it_is_identical_and_answers_meanwhile(index: Index) -> No
     seen: list[int] = []
     async with index.pool.acquire() as conn:
         total = await rebuild(conn, index.keys, lambda done, size: seen.append(done))
-    assert total == seen[-1] == BATCH + 60 + 34 + 20
+    assert total == seen[-1] == BATCH + 80 + 34 + 20
     assert await index.all() == before
     assert await index.pool.fetch(INDEXES) == indexes
     assert len(indexes) == 13
     await index.record((5000, "intake", received("New after the rebuild")))
     await index.follow()
     assert await index.find(text="after the rebuild") == [subject(5000)]
+
+
+async def test_what_is_at_hand_makes_the_row_that_the_ledger_makes_and_what_was_not_saved_makes_none(index: Index) -> None:
+    said, then = received("The kettle melted."), changed("resolved", resolution="Refunded")
+    at_hand = await index.record((1, "intake", said), (1, "escalation", then))
+    index.recent.add(event._replace(position=Position("complaints", 3, 77)) for event in at_hand[:1])
+    lost = at_hand[0]._replace(id=UUID(int=1), subject=subject(2))
+    index.recent.add([lost])
+    await index.follow()
+    assert index.recent.take([at_hand[0].id, lost.id]) == {lost.id: lost}, "what was indexed is not kept any longer"
+    assert await index.find(text="kettle") == [subject(1)]
+    before = await index.all()
+    async with index.pool.acquire() as conn:
+        await rebuild(conn, index.keys)
+    assert await index.all() == before
+
+
+def test_what_is_kept_at_hand_has_an_end() -> None:
+    recent, data = Recent(), b"x" * (MOST_BYTES // 10)
+    events = [
+        Event(UUID(int=n), "t", "intake", subject(1), n, START, "", "", "", "", data, Position("", 0, 0)) for n in range(1, 15)
+    ]  # fmt: skip
+    recent.add(events)
+    recent.add(events[-1:])
+    assert list(recent.take(event.id for event in events)) == [event.id for event in events[-10:]]
 
 
 async def test_what_is_erased_is_not_found_and_not_rebuilt(index: Index) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from services.records.payloads import CannotOpen, CaseKeys, opened
 from services.records.search.fold import Case, fold
+from services.records.search.recent import Recent
 from shared.contracts.envelope import Event, Position
 from shared.contracts.privacy import ComplaintErased
 from shared.frozen import replace
@@ -27,8 +28,9 @@ from shared.telemetry.health import Progress
 log = structlog.get_logger(__name__)
 LOOP = "search"
 SERVICE = "records"
-BATCH = 500
-IDLE_S = 0.5
+BATCH = 1_000
+# From one step to the next. The events of a new complaint come within a second, and one row is written for all that come together.
+EVERY_S = 1.0
 COUNT_EVERY_S = 60.0
 # Bytes of words of one complaint; what was said first counts. A tsvector takes a megabyte, and is larger than its words.
 MAX_WORDS = 200_000
@@ -36,10 +38,9 @@ MAX_WORDS = 200_000
 LOCK = "select idx from case_position for update skip locked"
 TAKE = "select idx from case_position for update"
 MOVE = "update case_position set idx = $1"
-ROWS = """
-select leaf.idx, leaf.event_id, leaf.complaint_id, payload.service, payload.event_type, payload.sequence, payload.occurred_at,
-    payload.recorded_at, payload.salt, payload.payload
-from ledger_leaf as leaf join ledger_payload as payload using (idx) where leaf.idx > $1 order by leaf.idx limit $2
+LEAVES = "select idx, event_id, complaint_id from ledger_leaf where idx > $1 order by idx limit $2"
+PAYLOADS = """
+select idx, service, event_type, sequence, occurred_at, salt, payload from ledger_payload where idx = any($1::bigint[]) order by idx
 """
 LOAD = "select complaint_id, folded from {table} where complaint_id = any($1::uuid[])"
 ERASED = "select complaint_id from complaint_state where complaint_id = any($1::uuid[]) and erased_at is not null"
@@ -111,14 +112,14 @@ def read_case(folded: str) -> Case:
 class Projector:
     """The loop of one process."""
 
-    def __init__(self, pool: Pool, case_keys: CaseKeys, progress: Progress) -> None:
-        self._pool, self._keys, self._progress = pool, case_keys, progress
+    def __init__(self, pool: Pool, case_keys: CaseKeys, progress: Progress, recent: Recent | None = None) -> None:
+        self._pool, self._keys, self._progress, self._recent = pool, case_keys, progress, recent or Recent()
 
     async def run(self) -> None:
         """Follow the ledger until cancelled."""
         counted = -COUNT_EVERY_S
         while True:
-            done = 0
+            done, began = 0, time.monotonic()
             try:
                 done = await self.step()
                 if done < BATCH and time.monotonic() - counted >= COUNT_EVERY_S:
@@ -128,14 +129,13 @@ class Projector:
                 log.warning("the search index stands still, trying again", error=type(error).__name__)
             self._progress.beat(LOOP)
             if done < BATCH:
-                await asyncio.sleep(IDLE_S)
+                await asyncio.sleep(max(0.1, EVERY_S - (time.monotonic() - began)))
 
     async def step(self) -> int:
         """One batch; returns how many events it took. 0 also when another replica is at it."""
         async with connection(self._pool) as conn, conn.transaction():
             position = await conn.fetchval(LOCK)
-            return 0 if position is None else (await advance(conn, self._keys, "case_index", position))[0]
-
+            return 0 if position is None else (await advance(conn, self._keys, self._recent, "case_index", position))[0]
 
     async def count(self) -> None:
         """Show how many open complaints nobody attends to."""
@@ -143,51 +143,49 @@ class Projector:
             metrics.UNATTENDED.labels(SERVICE).set(await conn.fetchval(UNATTENDED))
 
 
-async def advance(conn: Any, keys: CaseKeys, table: str, position: int, *, move: bool = True) -> tuple[int, int]:
+async def advance(
+    conn: Any, keys: CaseKeys, recent: Recent, table: str, position: int, *, move: bool = True
+) -> tuple[int, int]:  # fmt: skip
     """Fold the next batch behind `position` into `table`; returns how many events, and the new position."""
-    rows = await conn.fetch(ROWS, position, BATCH)
-    if not rows:
+    leaves = await conn.fetch(LEAVES, position, BATCH)
+    if not leaves:
         return 0, position
-    subjects = list({row["complaint_id"] for row in rows})
-    ciphers = await keys.for_reading(conn, subjects)
+    subjects = list({leaf["complaint_id"] for leaf in leaves})
     gone = {row["complaint_id"] for row in await conn.fetch(ERASED, subjects)}
     cases = {
         row["complaint_id"]: read_case(row["folded"])
         for row in await conn.fetch(LOAD.format(table=table), subjects)
     }
     words: dict[UUID, list[str]] = {}
-    last: dict[UUID, Any] = {}
-    for row in rows:
-        subject = row["complaint_id"]
-        if row["event_type"] == ComplaintErased.TYPE or subject in gone:
+    last: dict[UUID, Event] = {}
+    for event in await _events(conn, keys, recent, leaves):
+        subject = event.subject
+        if event.type == ComplaintErased.TYPE or subject in gone:
             gone.add(subject)
-            continue
-        event = _event(row, ciphers.get(subject))
-        if event is None:
             continue
         case, said = fold(cases.get(subject, Case()), event)
         said = said.encode(errors="ignore")[: max(0, MAX_WORDS - case.said)].decode(errors="ignore")
         words.setdefault(subject, []).extend([f"{said} {END}"] if said else ())
         cases[subject] = replace(case, said=case.said + len(said.encode()))
-        last[subject] = row
+        last[subject] = event
     if gone:
         await conn.execute(DELETE.format(table=table), list(gone))
     # A submission that was set aside has an id of its own and is no complaint.
     known = [subject for subject in last if subject not in gone and cases[subject].received_at is not None]
     if known:
         await conn.execute(UPSERT.format(table=table), *_columns(known, cases, words, last))
-    end: int = rows[-1]["idx"]
+    end: int = leaves[-1]["idx"]
     if move:
         await conn.execute(MOVE, end)
-    return len(rows), end
+    return len(leaves), end
 
 
-def _columns(known: Sequence[UUID], cases: dict[UUID, Case], words: dict[UUID, list[str]], last: dict[UUID, Any]) -> list[list[Any]]:
+def _columns(known: Sequence[UUID], cases: dict[UUID, Case], words: dict[UUID, list[str]], last: dict[UUID, Event]) -> list[list[Any]]:
     lines = []
     for subject in known:
-        case, row = cases[subject], last[subject]
+        case, event = cases[subject], last[subject]
         line = (
-            subject, row["idx"], row["occurred_at"], case.received_at, case.status, case.tier, case.team, case.owner, case.cause,
+            subject, event.position.offset, event.time, case.received_at, case.status, case.tier, case.team, case.owner, case.cause,
             case.channel, case.source, case.severity, case.heat, min(case.due.values(), default=None), bool(case.missed),
             case.remedy, case.resolution, case.outcome, config_of(case.language), "\n".join(words[subject]),
             _CASE.dump_json(case).decode(),
@@ -197,17 +195,35 @@ def _columns(known: Sequence[UUID], cases: dict[UUID, Case], words: dict[UUID, l
     return [list(column) for column in zip(*lines, strict=True)]
 
 
-def _event(row: Any, cipher: Any) -> Event | None:
+async def _events(conn: Any, keys: CaseKeys, recent: Recent, leaves: Sequence[Any]) -> list[Event]:
+    """The events of `leaves`, each with its index as the offset of its position: what is not at hand is read and opened."""
+    at_hand = recent.take(leaf["event_id"] for leaf in leaves)
+    rows: dict[int, Any] = {}
+    ciphers: Mapping[UUID, Any] = {}
+    if unknown := [leaf for leaf in leaves if leaf["event_id"] not in at_hand]:
+        rows = {row["idx"]: row for row in await conn.fetch(PAYLOADS, [leaf["idx"] for leaf in unknown])}
+        ciphers = await keys.for_reading(conn, {leaf["complaint_id"] for leaf in unknown})
+    found = []
+    for leaf in leaves:
+        event = at_hand.get(leaf["event_id"])
+        if event is None:
+            event = _opened(leaf, rows[leaf["idx"]], ciphers.get(leaf["complaint_id"]))
+        if event is not None:
+            found.append(event._replace(position=Position("", 0, leaf["idx"])))
+    return found
+
+
+def _opened(leaf: Any, row: Any, cipher: Any) -> Event | None:
     try:
-        plain = opened(cipher, row["event_id"], bytes(row["salt"]), bytes(row["payload"]))
+        plain = opened(cipher, leaf["event_id"], bytes(row["salt"]), bytes(row["payload"]))
     except CannotOpen:
-        log.error("a payload does not open; see: amends records verify", index=row["idx"])
+        log.error("a payload does not open; see: amends records verify", index=leaf["idx"])
         return None
     if plain is None:
         return None
     return Event(
-        row["event_id"], row["event_type"], row["service"], row["complaint_id"], row["sequence"], row["occurred_at"], "", "", "", "",
-        plain.payload.partition(b"\n")[2], Position("", 0, row["idx"]),
+        leaf["event_id"], row["event_type"], row["service"], leaf["complaint_id"], row["sequence"], row["occurred_at"], "", "", "", "",
+        plain.payload.partition(b"\n")[2], Position("", 0, leaf["idx"]),
     )  # fmt: skip
 
 
@@ -219,7 +235,7 @@ async def rebuild(conn: Any, keys: CaseKeys, tell: Callable[[int, int], None] = 
     position, total, done = -1, 0, BATCH
     while done == BATCH:
         async with conn.transaction():
-            done, position = await advance(conn, keys, "case_index_new", position, move=False)
+            done, position = await advance(conn, keys, Recent(), "case_index_new", position, move=False)
         total += done
         tell(min(total, size), size)
     names = [row["indexname"] for row in await conn.fetch(INDEXES)]
@@ -240,4 +256,4 @@ async def rebuild(conn: Any, keys: CaseKeys, tell: Callable[[int, int], None] = 
 
 
 async def _rest(conn: Any, keys: CaseKeys, position: int) -> tuple[int, int]:
-    return await advance(conn, keys, "case_index_new", position)
+    return await advance(conn, keys, Recent(), "case_index_new", position)
