@@ -21,8 +21,8 @@ SORTS: dict[str, dict[str, Any]] = {
     "fraud": {"category": "fraud"},
 }
 AGAIN = (httpx2.TransportError, httpx2.InvalidURL)
-TRY_S = 4.0
-GIVE_UP_S = 120.0
+TRY_S = 10.0
+GIVE_UP_S = 300.0
 
 
 @dataclass
