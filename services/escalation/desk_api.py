@@ -147,9 +147,8 @@ def _options(state: EscalationState, catalogue: Mapping[str, Remedy]) -> list[di
     found = []
     for name, remedy in catalogue.items():
         authority = state.tiers.remedy_authority.get(name)
-        left = [outcomes.money(each).amount for each in (authority, remedy.limit) if each]
-        if remedy.per_complaint:
-            most = outcomes.money(remedy.per_complaint)
+        left = [outcomes.money(remedy.limit).amount] if remedy.limit else []
+        for most in (outcomes.money(each) for each in (authority, remedy.per_complaint) if each):
             left.append(most.amount - remedies.granted(state.remedies, name, most.currency))
         currency = next((outcomes.money(each).currency for each in (remedy.limit, authority, remedy.per_complaint) if each), None)
         found.append({

@@ -32,7 +32,7 @@ order by accept_by nulls last, complaint_id limit $2
 LOCK = "select pg_advisory_xact_lock(hashtextextended($1, 0))"
 SPENT = """
 select coalesce(sum(amount), 0) as amount from granted
-where customer = $1 and remedy = $2 and currency = $3 and at > $4 and complaint_id <> $5
+where customer = $1 and remedy = $2 and currency = $3 and at > $4 and (complaint_id, offer) <> ($5, $6)
 """
 GRANT = """
 insert into granted (complaint_id, offer, remedy, customer, category, currency, amount)
@@ -97,11 +97,11 @@ async def _grant(
             await conn.execute(LOCK, f"{customer}\x1f{option.remedy}")
             most = outcomes.money(cap.amount)
             since = _before(event.at, cap.window)
-            spent: Decimal = await conn.fetchval(SPENT, customer, option.remedy, most.currency, since, subject)
+            spent: Decimal = await conn.fetchval(SPENT, customer, option.remedy, most.currency, since, subject, event.offer)
             if most.currency == option.amount.currency and spent + option.amount.amount > most.amount:
                 raise OverCap(
-                    f"{option.remedy}: one customer may get {most} in {cap.window}, of which {spent:f} are granted in other "
-                    "complaints"
+                    f"{option.remedy}: one customer may get {most} in {cap.window}, of which {spent:f} are offered or "
+                    "granted already"
                 )
         await _add(conn, subject, state, event.offer, option)
 

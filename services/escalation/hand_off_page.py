@@ -18,6 +18,7 @@ from services.escalation.links import BadLink, Claim, Links
 from shared.http.router import Router
 from shared.postgres import commands
 from shared.postgres.pool import Pool, connection
+from shared.text.characters import clean
 
 MAX_BODY = 10_000
 STYLE = (
@@ -56,7 +57,7 @@ def routes(handlers: Handlers, pool: Pool, links: Links) -> Router:
         state, claim, pending = found
         body = await request.body()
         form = parse_qs(body[:MAX_BODY].decode(errors="replace"))
-        name, reason = form.get("name", [""])[0].strip()[:200], form.get("reason", [""])[0].strip()[:2000]
+        name, reason = _given(form, "name")[:200], _given(form, "reason")[:2000]
         refuse = form.get("answer") == ["refuse"]
         if not name or (refuse and not reason):
             lacking = "your name" if not name else "the reason"
@@ -73,6 +74,10 @@ def routes(handlers: Handlers, pool: Pool, links: Links) -> Router:
         return _page("Done", f"<p>{said}</p>", 200)
 
     return router
+
+
+def _given(form: dict[str, list[str]], name: str) -> str:
+    return clean(form.get(name, [""])[0]).strip()
 
 
 async def _open(pool: Pool, links: Links, token: str) -> tuple[EscalationState, Claim, HandOff] | Response:

@@ -32,7 +32,7 @@ from shared.contracts.followups import PromiseMade
 from shared.http.commands import run_command
 from shared.http.keys import Authenticator
 from shared.http.problems import Problem
-from shared.http.router import Router
+from shared.http.router import Instant, Router
 from shared.policy.distribution.line import Policies
 from shared.postgres.pool import Pool, connection
 
@@ -151,13 +151,11 @@ def routes(pool: Pool, keys: Authenticator, handlers: Handlers, letters: Letters
     async def outcomes(
         request: Request,
         by: Literal["team", "cause", "remedy", "channel"] = "team",
-        since: datetime | None = None,
-        until: datetime | None = None,
+        since: Instant | None = None,
+        until: Instant | None = None,
     ) -> dict[str, Any]:
         """Of the last 90 days unless `since` and `until` say otherwise. Shares are of those who answered."""
         await keys.check(request.headers, READ)
-        if any(at is not None and at.tzinfo is None for at in (since, until)):
-            raise Problem(422, "No zone", "`since` and `until` need a zone: add Z or an offset.")
         async with connection(pool) as conn:
             last: datetime = until or await conn.fetchval("select app_now()")
             first = since or last - timedelta(days=90)

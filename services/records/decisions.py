@@ -8,12 +8,11 @@ from typing import Any
 
 import orjson
 from fastapi import Request, Response
-from pydantic import AwareDatetime
 
 from services.records.payloads import CaseKeys, Ciphers, opened
 from shared.contracts.policies import EVER
 from shared.http.keys import Authenticator
-from shared.http.router import Router
+from shared.http.router import Instant, Router
 from shared.policy.replay import citations
 from shared.postgres.pool import Pool, connection
 
@@ -39,7 +38,7 @@ def routes(pool: Pool, keys: Authenticator, case_keys: CaseKeys) -> Router:
 
     @router.get("/v1/decisions", summary="Every recorded decision by policy")
     async def decisions(
-        request: Request, start: int = 0, since: AwareDatetime = EVER, service: str | None = None, limit: int = PAGE
+        request: Request, start: int = 0, since: Instant = EVER, service: str | None = None, limit: int = PAGE
     ) -> Response:
         """From ledger row `start` on, what each cites: version, facts, rules, inputs, outcome. `next` is the `start` of the next
         page, or null; `size` the rows of the ledger. A page may hold none. Erased complaints are left out."""

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
 from shared.contracts.codec import BadData, read_data
 from shared.contracts.complaints import Short
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, EventData
 from shared.contracts.escalations import StatusChanged, TierDecided
-from shared.contracts.privacy import AccessGiven, CaseRead, ComplaintErased, HoldLifted, HoldSet, Why
+from shared.contracts.privacy import AccessGiven, CaseRead, ComplaintErased, HoldLifted, HoldSet
 from shared.frozen import dataclass, field, replace
 
 # What one reader looks at within this time is one event. What leaves the house is an event each time.
 SAME_READING = timedelta(minutes=15)
 MOST_READERS = 50
+# A reason in a command: blanks are none.
+Stated = Annotated[str, StringConstraints(min_length=3, max_length=500, strip_whitespace=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Erase(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reason: Why
+    reason: Stated
     regime: Short | None = None
     closed_only: bool = False
     by: Short = ""
@@ -54,7 +56,7 @@ class SetHold(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reason: Why
+    reason: Stated
     by: Short = ""
 
 
@@ -63,7 +65,7 @@ class LiftHold(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reason: Why
+    reason: Stated
     by: Short = ""
 
 
@@ -72,7 +74,7 @@ class GiveAccess(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reason: Why
+    reason: Stated
     by: Short = ""
 
 

@@ -172,7 +172,8 @@ def _hand_off_requested(data: Data) -> Told:
     missing = data["package"].get("missing") or []
     lacks = f"; without {', '.join(missing)}" if missing else ""
     until = _when(data["accept_by"], "UTC")
-    return Told("handed over", f"to {data['team']} (tier {data['tier']}), answer by {until}: {data['reason']}{lacks}")
+    by = f" ({_by_rule(data['policy'])})" if data.get("policy") else ""
+    return Told("handed over", f"to {data['team']} (tier {data['tier']}), answer by {until}{by}: {data['reason']}{lacks}")
 
 
 def _hand_off_accepted(data: Data) -> Told:

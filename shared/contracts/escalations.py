@@ -22,6 +22,8 @@ from shared.contracts.envelope import EventData
 
 Status = Literal["open", "waiting", "resolved", "closed"]
 Reason = Annotated[str, StringConstraints(max_length=2000)]
+# A reason in a command: blanks are none.
+Stated = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 
 
 class DecisionMade(EventData):
@@ -140,7 +142,8 @@ class HandOffPackage(Part):
 
 
 class HandOffRequested(EventData):
-    """The complaint is to be taken over by `team`, who accepts or refuses by `accept_by`; else it moves on."""
+    """The complaint is to be taken over by `team`, who accepts or refuses by `accept_by`; else it moves on. `policy`: what
+    decided how long they have."""
 
     TYPE: ClassVar[str] = "amends.escalation.hand_off_requested.v1"
     number: int
@@ -151,6 +154,7 @@ class HandOffRequested(EventData):
     accept_by: AwareDatetime
     package: HandOffPackage
     at: AwareDatetime
+    policy: PolicyCitation | None = None
 
 
 class HandOffAccepted(EventData):

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
+from pydantic import AfterValidator, AwareDatetime
 
-from shared.http.problems import Problem
+from shared.http.problems import Problem, PublicValueError
 
 NUL = "\x00"
+
+
+def _within(at: datetime) -> datetime:
+    if not 1900 <= at.year <= 9000:
+        raise PublicValueError("should lie between the years 1900 and 9000")
+    return at
+
+
+# What a query may ask from and until: at the ends of the calendar no time can be added, and no zone is right.
+Instant = Annotated[AwareDatetime, AfterValidator(_within)]
 
 
 class Router(APIRouter):

@@ -94,7 +94,7 @@ async def test_the_cap_of_a_customer_holds_across_complaints_and_at_the_same_mom
     assert sum(isinstance(each, Answer) and each.status == 200 for each in done) == 2
     refused = [each for each in done if isinstance(each, OverCap)]
     assert len(refused) == 4
-    assert "one customer may get 100 GBP in 365d, of which 80 are granted" in str(refused[0])
+    assert "one customer may get 100 GBP in 365d, of which 80 are offered or granted already" in str(refused[0])
     assert await desk.granted() == 80
 
 
@@ -108,6 +108,16 @@ async def test_what_is_refused_no_longer_counts_and_what_is_taken_does(desk: Des
     await desk.do(one, goodwill("50"))
     await desk.do(one, AcceptOffer(offer=2, option=2, by="agent-7"))
     assert await desk.granted() == 50, "the workaround was chosen: no money"
+
+
+async def test_the_cap_of_a_customer_counts_the_offers_of_the_same_complaint_too(desk: Desk) -> None:
+    one, two, three = await desk.complaint(), await desk.complaint(), await desk.complaint()
+    for subject, amount in ((one, "50"), (two, "20"), (three, "20")):
+        await desk.do(subject, goodwill(amount))
+    with pytest.raises(OverCap, match="of which 90 are offered or granted already"):
+        await desk.do(three, goodwill("11"))
+    await desk.do(three, goodwill("10"))
+    assert await desk.granted() == 100
 
 
 async def test_what_has_changed_since_it_was_read_is_not_done(desk: Desk) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from services.escalation.domain import Book, EscalationState, handling, handoffs, on_event, remedies
 from services.escalation.domain.conduct import AppealConduct, EndRestriction, HelpNow, RestrictContact, WarnAboutConduct
@@ -59,8 +60,10 @@ def of(decision: Decision[EscalationState] | Refused, kind: type) -> Any:
     return [event for event in decision.events if isinstance(event, kind)]
 
 
-def do(state: EscalationState, command: Any, at: datetime = START + HOUR) -> Decision[EscalationState] | Refused:
-    return handling.on_command(state, command, at, BOOK, DESK)
+def do(
+    state: EscalationState, command: Any, at: datetime = START + HOUR, desk: Desk = DESK
+) -> Decision[EscalationState] | Refused:
+    return handling.on_command(state, command, at, BOOK, desk)
 
 
 def state_of(decision: Decision[EscalationState] | Refused) -> EscalationState:
@@ -159,6 +162,39 @@ def test_help_now_goes_to_a_lead_at_once_and_is_logged_apart() -> None:
     assert state_of(decision).facts.status == "open"
 
 
+def test_who_was_waited_for_when_an_agent_called_for_help_is_asked_again_once_help_is_there() -> None:
+    state = state_of(do(received(("legal",)).state, HelpNow(what="Shouts", by="agent-7")))
+    state = state_of(do(state, HelpNow(what="Shouts again", by="agent-7")))
+    assert state.hand_offs.pending is not None
+    assert state.hand_offs.pending.team == "managers"
+    moved = do(state, RefuseHandOff(reason="In a meeting", by="kim"))
+    there = do(state_of(moved), AcceptHandOff(by="kim"))
+    assert state_of(there).hand_offs.owner == "kim"
+    (asked,) = of(there, HandOffRequested)
+    assert (asked.team, asked.reason) == ("legal", "received")
+    assert asked.policy is not None
+    assert (asked.policy.id, asked.policy.rules) == ("escalation.retail", ("ESC-030",))
+    assert asked.policy.facts is None, "the decision before holds them"
+    assert isinstance(there, Decision)
+    assert [timer.name for timer in there.timers] == ["hand_off"]
+    alone = do(state_of(do(received().state, HelpNow(what="Shouts", by="agent-7"))), AcceptHandOff(by="anna"))
+    assert of(alone, HandOffRequested) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "fields"),
+    [
+        (HandOver, {"team": "managers", "reason": " "}), (RefuseHandOff, {"reason": ""}), (HelpNow, {"what": "\n"}),
+        (WarnAboutConduct, {"reason": " "}), (AppealConduct, {"words": ""}), (EndRestriction, {"reason": " "}),
+        (RestrictContact, {"scope": ["phone"], "reason": " ", "until": START}),
+        (RestrictContact, {"scope": [" "], "reason": "Insults", "until": START}),
+    ],
+)  # fmt: skip
+def test_a_reason_of_blanks_is_none(command: Any, fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        command(**fields)
+
+
 def test_contact_is_limited_only_by_a_lead_after_a_warning_and_for_a_time() -> None:
     state = received().state
     limit = RestrictContact(scope=("phone",), reason="Insults", until=START + timedelta(days=90), by="anna")
@@ -167,11 +203,16 @@ def test_contact_is_limited_only_by_a_lead_after_a_warning_and_for_a_time() -> N
     assert do(state, limit.model_copy(update={"by": "agent-7"})).status == 403  # type: ignore[union-attr]
     everything = limit.model_copy(update={"scope": ("email", "phone", "chat", "sms", "post", "in_person")})
     assert do(state, everything).title == "Too wide"  # type: ignore[union-attr]
+    for scope in (("all",), ("Email", "PHONE", "chat", "sms", "post ", "in_person")):
+        wide = RestrictContact(scope=scope, reason="Insults", until=START + timedelta(days=90), by="anna")
+        assert do(state, wide).title == "Too wide", scope  # type: ignore[union-attr]
     assert do(state, limit.model_copy(update={"until": START})).title == "Limit it in time"  # type: ignore[union-attr]
     limited = do(state, limit)
     state = state_of(limited)
     assert state.conduct.restriction is not None
-    assert isinstance(do(state, AppealConduct(words="I was ill", by="agent-7")), Decision)
+    appeal = do(state, AppealConduct(words="I was ill", by="agent-7"))
+    assert isinstance(appeal, Decision)
+    assert {message.to for message in appeal.messages} == {"sup@shop.example", "leads"}, "a lead hears of it"
     assert state_of(do(state, EndRestriction(reason="fair", by="kim"))).conduct.restriction is None
     review = handling.on_timer(state, Due("conduct_review", state.conduct.restriction.review_at), START + timedelta(days=60), BOOK, DESK)
     assert review.timers[-1].due_at == state.conduct.restriction.until
@@ -207,6 +248,8 @@ def offer(before: remedies.Remedies, *options: RemedyOption, by: str = "agent-7"
         ((option("20", currency="EUR"), NOW_ONE), "in GBP, not in EUR"),
         ((option("0"), NOW_ONE), "more than 0"),
         ((option("20", remedy="yacht"), NOW_ONE), "no 'yacht'"),
+        ((option(), NOW_ONE), "say its `amount`"),
+        ((NOW_ONE, NOW_ONE), "two options that differ"),
     ],
 )
 def test_an_offer_that_is_not_within_the_policy_is_refused(options: tuple[RemedyOption, ...], said: str) -> None:
@@ -236,6 +279,38 @@ def test_above_authority_it_waits_for_a_tier_that_may_and_not_for_oneself() -> N
     )  # fmt: skip
     assert isinstance(beyond, Refused)
     assert "nobody in the directory" in beyond.detail
+
+
+def test_authority_is_for_what_the_complaint_gets_in_all_and_not_for_each_part() -> None:
+    state, _ = offer(remedies.Remedies(), option("30"), NOW_ONE)
+    state, event = offer(state, option("20"), NOW_ONE)
+    assert event.needs_tier is None, "50 in all: what an agent may grant"
+    state, event = offer(state, option("1"), NOW_ONE)
+    assert event.needs_tier == 2
+    taken_back, _ = remedies.command(state, RefuseOffer(offer=1, by="agent-7"), CATALOGUE, AUTHORITY, TEAMS, START)  # type: ignore[misc]
+    _, event = offer(taken_back, option("1"), NOW_ONE)
+    assert event.needs_tier is None, "what was taken back no longer counts"
+    state, event = offer(state, option("150"), NOW_ONE, by="anna")
+    assert event.needs_tier == 3, "201 in all: more than a supervisor's"
+
+
+def test_who_is_asked_and_who_may_authorise_is_who_may_grant_it() -> None:
+    teams = replace(TEAMS, teams={"a-team": Team("A", 2, email="a@shop.example", members={"dan": "dan"}), **TEAMS.teams})
+    desk = Desk(teams)
+    state = received(desk=desk).state
+    asked = do(state, OfferRemedy(options=(option("150", remedy="goodwill_payment"), NOW_ONE), by="agent-7"), desk=desk)
+    assert isinstance(asked, Refused), "no team has authority for goodwill"
+    asked = do(state, OfferRemedy(options=(option("201"), NOW_ONE), by="agent-7"), desk=desk)
+    assert isinstance(asked, Decision)
+    assert of(asked, RemedyOffered)[0].needs_tier == 3
+    two = replace(teams, teams={**teams.teams, "supervisors": replace(teams.teams["supervisors"], authority={"refund": "900 GBP"})})
+    asked = do(state, OfferRemedy(options=(option("201"), NOW_ONE), by="agent-7"), desk=Desk(two))
+    assert isinstance(asked, Decision)
+    assert {message.to for message in asked.messages} == {"sup@shop.example", "leads"}, "not the a-team"
+    refused = do(asked.state, AuthoriseOffer(offer=1, by="dan"), desk=Desk(two))
+    assert isinstance(refused, Refused)
+    assert "who may: supervisors, managers" in refused.detail
+    assert isinstance(do(asked.state, AuthoriseOffer(offer=1, by="anna"), desk=Desk(two)), Decision)
 
 
 @pytest.mark.parametrize(("by", "amount", "standing"), [("bo-key", "100", "open"), ("bo-key", "101", "asked"), ("zoe", "100", "asked")])

@@ -47,6 +47,9 @@ def test_a_promise_that_nobody_keeps_is_broken_once_and_may_be_kept_late() -> No
     assert story.last("promise_kept").late is True
     assert story.state is not None
     assert story.state.promises[0].status == "broken", "late is not kept"
+    again = story.command(KeepPromise(promise="p1", evidence="called at last, once more"))
+    assert isinstance(again, Refused)
+    assert "kept late" in again.detail
 
 
 @pytest.mark.parametrize(

@@ -285,6 +285,7 @@ async def test_outcomes_count_who_answered_and_the_next_complaint_of_the_same_cu
     assert (await desk.http.get("/v1/outcomes?by=cause")).json()["outcomes"][0]["returned"] == 1
     assert (await desk.http.get("/v1/outcomes?by=pigeon")).status_code == 422
     assert (await desk.http.get("/v1/outcomes?since=2026-01-01T00:00:00")).status_code == 422
+    assert (await desk.http.get("/v1/outcomes?until=0001-01-01T00:00:00Z")).status_code == 422
 
 
 async def test_a_backlog_after_an_outage_is_sent_once_in_due_order_by_two_replicas_and_says_it_is_late(desk: Desk) -> None:

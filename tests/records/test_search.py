@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from services.records import store
 from services.records.payloads import CaseKeys
@@ -130,6 +131,12 @@ def test_no_text_is_a_wrong_search(text: str) -> None:
     sql, values = query.build(Search(text=text), START)
     assert text not in sql or len(text) < 12
     assert len(values) >= 1
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_time_at_the_end_of_the_calendar_is_a_wrong_search(at: str) -> None:
+    with pytest.raises(ValidationError):
+        Search.model_validate({"received_from": at})
 
 
 @pytest.mark.parametrize("text", ["'", '"', "a & | ! b", "(((", "\\", "-- ; drop table case_index", "\u0000x", ":*", "<->", "-"])

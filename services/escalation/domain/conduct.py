@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.escalation.domain.teams import Teams
-from shared.contracts.complaints import Short
+from shared.contracts.complaints import Short, Tag
 from shared.contracts.decision import Refused
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import (
@@ -22,7 +22,7 @@ from shared.contracts.escalations import (
     ConductWarned,
     IncidentKind,
     IncidentLogged,
-    Reason,
+    Stated,
 )
 from shared.frozen import dataclass, replace
 
@@ -56,7 +56,7 @@ class HelpNow(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: IncidentKind = "abuse"
-    what: Reason
+    what: Stated
     by: Short = ""
 
 
@@ -65,7 +65,7 @@ class WarnAboutConduct(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reason: Reason
+    reason: Stated
     by: Short = ""
 
 
@@ -74,8 +74,8 @@ class RestrictContact(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    scope: Annotated[tuple[Short, ...], Field(min_length=1, max_length=10)]
-    reason: Reason
+    scope: Annotated[tuple[Tag, ...], Field(min_length=1, max_length=10)]
+    reason: Stated
     until: AwareDatetime
     review_at: AwareDatetime | None = None
     by: Short = ""
@@ -86,7 +86,7 @@ class AppealConduct(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    words: Reason
+    words: Stated
     by: Short = ""
 
 
@@ -95,13 +95,14 @@ class EndRestriction(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reason: Reason
+    reason: Stated
     by: Short = ""
 
 
 Command = HelpNow | WarnAboutConduct | RestrictContact | AppealConduct | EndRestriction
 Step = tuple[Conduct, tuple[EventData, ...]]
 ALL_WAYS = frozenset({"email", "phone", "chat", "sms", "post", "in_person"})
+EVERYTHING = frozenset({"all", "any", "every", "everything", "*"})
 
 
 def command(before: Conduct, given: Command, teams: Teams, now: datetime) -> Step | Refused:
@@ -132,7 +133,7 @@ def _restrict(before: Conduct, given: RestrictContact, teams: Teams, now: dateti
         return _not_a_lead(given.by)
     if not before.warned and not before.threatened:
         return Refused(409, "Warn first", "Without a threat the customer is warned, with the reason, before contact is limited.")
-    if set(given.scope) >= ALL_WAYS:
+    if set(given.scope) >= ALL_WAYS or EVERYTHING & set(given.scope):
         return Refused(409, "Too wide", "Leave one way open: the complaint is handled all the same.")
     if not now < given.until <= now + LONGEST:
         return Refused(409, "Limit it in time", "`until` lies ahead, a year at most.")

@@ -27,7 +27,7 @@ from shared.calendar.plain import calendar_of
 from shared.calendar.zones import to_instant, to_seconds
 from shared.contracts.complaints import Short
 from shared.contracts.decision import Refused
-from shared.contracts.escalations import Cause, ClockMissed, ClocksSet, DecisionMade, LimitExtended
+from shared.contracts.escalations import Cause, ClockMissed, ClocksSet, DecisionMade, LimitExtended, Stated
 from shared.frozen import replace
 
 S = EscalationState
@@ -39,7 +39,7 @@ class ExtendLimit(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     extension: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
+    reason: Stated
     by: Short = ""
 
 

@@ -17,6 +17,7 @@ from shared.contracts.decision import Timer
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import Escalated, HandOffRequested
 from shared.frozen import replace
+from shared.policy.complaint import citation
 
 
 def move(draft: Draft, now: datetime, book: Book, desk: Desk) -> None:
@@ -44,13 +45,16 @@ def move(draft: Draft, now: datetime, book: Book, desk: Desk) -> None:
         send(draft, pending, now, book, desk)
 
 
-def ask(draft: Draft, asked: Asked, now: datetime, book: Book, desk: Desk, *, at_once: bool = False) -> None:
-    """Hand the complaint to a team: told at once if its package is complete, else by the safety deadline."""
+def ask(
+    draft: Draft, asked: Asked, now: datetime, book: Book, desk: Desk, *, help_now: bool = False, then: Asked | None = None
+) -> None:
+    """Hand the complaint to a team: told at once if its package is complete (or somebody needs help now), else by the safety
+    deadline. `then`: whom help has kept from being asked; they are, as soon as it is there."""
     earlier = draft.state.hand_offs.pending
     if earlier is not None:
         draft.withdraw += telling.names_of_hand_off(earlier.number)
-    complete = at_once or not case.missing(draft.state.case)
-    hand_offs = handoffs.asked(draft.state.hand_offs, asked, now, complete=complete)
+    complete = help_now or not case.missing(draft.state.case)
+    hand_offs = handoffs.asked(draft.state.hand_offs, asked, now, complete=complete, help_now=help_now, then=then)
     draft.state = replace(draft.state, hand_offs=hand_offs)
     pending = hand_offs.pending
     if pending is None:
@@ -64,7 +68,8 @@ def ask(draft: Draft, asked: Asked, now: datetime, book: Book, desk: Desk, *, at
 def send(draft: Draft, pending: HandOff, now: datetime, book: Book, desk: Desk) -> None:
     """The package goes to the team, and its time to answer begins."""
     state = draft.state
-    span = read(book.own.decide(state.facts.as_of(now)).outcome.get("accept_within", handoffs.ACCEPT_WITHIN))
+    result = book.own.decide(state.facts.as_of(now))
+    span = read(result.outcome.get("accept_within", handoffs.ACCEPT_WITHIN))
     team = desk.teams.teams.get(pending.team)
     hours = team.hours if team is not None else None
     calendar = calendar_of(hours or page(book.own).calendar_text)
@@ -76,6 +81,7 @@ def send(draft: Draft, pending: HandOff, now: datetime, book: Book, desk: Desk) 
     event = HandOffRequested(
         number=sent.number, team=sent.team, tier=state.tiers.tier or 1, reason=sent.reason, by=sent.by, accept_by=accept_by,
         package=case.package(state.facts, state.case, remedies.told(state.remedies), running), at=now,
+        policy=citation(book.own, result, facts=False),
     )  # fmt: skip
     draft.events.append(event)
     draft.timers.append(Timer(handoffs.TIMER, accept_by))
@@ -103,7 +109,7 @@ def move_on(draft: Draft, pending: HandOff, why: str, now: datetime, book: Book,
     draft.cancel += moved.cancel
     team = _team(state, desk)
     again = Asked(team, why, "escalation", "lapsed_hand_off", tell_customer=pending.tell_customer)
-    ask(draft, again, now, book, desk)
+    ask(draft, again, now, book, desk, help_now=pending.help_now, then=pending.then)
 
 
 def _team(state: EscalationState, desk: Desk) -> str:

@@ -65,6 +65,8 @@ def on_command(state: S, given: Command, now: datetime, book: Book, desk: Desk) 
                 return pending
             after, event = handoffs.accepted(state.hand_offs, pending, given.by, now, desk.teams)
             handing_over.settle(draft, replace(state, hand_offs=after), event, pending)
+            if pending.then is not None:
+                handing_over.ask(draft, pending.then, now, book, desk)
         case RefuseHandOff():
             pending = handoffs.answerable(state.hand_offs, given, desk.teams)
             if isinstance(pending, Refused):
@@ -83,7 +85,8 @@ def on_command(state: S, given: Command, now: datetime, book: Book, desk: Desk) 
             if isinstance(given, conduct.HelpNow):  # at once: nothing of the package is waited for, nor is the customer told
                 team = desk.teams.for_work(max(conduct.LEAD_TIER, state.tiers.tier or 1), ())
                 help_now = Asked(team, f"help needed now: {given.kind}", given.by, "request", tell_customer=False)
-                handing_over.ask(draft, help_now, now, book, desk, at_once=True)
+                then = handoffs.interrupted(state.hand_offs)
+                handing_over.ask(draft, help_now, now, book, desk, help_now=True, then=then)
         case _:
             catalogue = book.own.document.spec.remedies
             offered = remedies.command(state.remedies, given, catalogue, state.tiers.remedy_authority, desk.teams, now)

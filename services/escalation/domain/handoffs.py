@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from services.escalation.domain.teams import Teams
 from shared.contracts.complaints import Short
 from shared.contracts.decision import Refused
-from shared.contracts.escalations import Cause, HandOffAccepted, HandOffLapsed, HandOffRefused, Reason
+from shared.contracts.escalations import Cause, HandOffAccepted, HandOffLapsed, HandOffRefused, Stated
 from shared.frozen import dataclass, replace
 
 TIMER = "hand_off"
@@ -19,11 +19,24 @@ SAFETY = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """That a team is to take the complaint, and what the customer may be told of it."""
+
+    team: str
+    reason: str
+    by: str
+    cause: Cause
+    customer_reason: str | None = None
+    tell_customer: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HandOff:
     """`accept_by`: None while its package is put together, until `wait_until` at most.
 
     `cause`, `customer_reason`, `tell_customer`: what the customer may be told once it is accepted, and whether (None: by
-    policy).
+    policy). `help_now`: an agent asked for help; `then`: the team that waited for the complaint when they did, and is asked
+    again once help is there.
     """
 
     number: int
@@ -35,6 +48,8 @@ class HandOff:
     cause: Cause = "other"
     customer_reason: str | None = None
     tell_customer: bool | None = None
+    help_now: bool = False
+    then: Asked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +70,8 @@ class HandOver(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     team: Short
-    reason: Reason
-    customer_reason: Reason | None = None
+    reason: Stated
+    customer_reason: Stated | None = None
     tell_customer: bool | None = None
     by: Short = ""
 
@@ -75,7 +90,7 @@ class RefuseHandOff(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reason: Reason
+    reason: Stated
     number: int | None = None
     by: Short = ""
 
@@ -88,26 +103,26 @@ class RefuseByLink(RefuseHandOff):
     """The same by the link of the notification."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """That a team is to take the complaint, and what the customer may be told of it."""
-
-    team: str
-    reason: str
-    by: str
-    cause: Cause
-    customer_reason: str | None = None
-    tell_customer: bool | None = None
-
-
-def asked(before: HandOffs, ask: Asked, now: datetime, *, complete: bool) -> HandOffs:
+def asked(
+    before: HandOffs, ask: Asked, now: datetime, *, complete: bool, help_now: bool = False, then: Asked | None = None
+) -> HandOffs:
     """A new hand-off in place of one that waits. It is told at once when its package is complete."""
     number = before.number + 1
     pending = HandOff(
         number, ask.team, ask.reason[:2000], ask.by, None, None if complete else now + SAFETY, ask.cause,
-        ask.customer_reason, ask.tell_customer,
+        ask.customer_reason, ask.tell_customer, help_now, then,
     )  # fmt: skip
     return replace(before, number=number, pending=pending)
+
+
+def interrupted(before: HandOffs) -> Asked | None:
+    """Whom a call for help keeps waiting: the team that was asked, or was kept waiting by an earlier call."""
+    waiting = before.pending
+    if waiting is None:
+        return None
+    if waiting.help_now:
+        return waiting.then
+    return Asked(waiting.team, waiting.reason, waiting.by, waiting.cause, waiting.customer_reason, waiting.tell_customer)
 
 
 def answerable(before: HandOffs, given: AcceptHandOff | RefuseHandOff, teams: Teams) -> HandOff | Refused:

@@ -17,13 +17,13 @@ from services.escalation.domain.teams import Teams
 from shared.contracts.complaints import Money, Short
 from shared.contracts.decision import Refused
 from shared.contracts.escalations import (
-    Reason,
     RemedyAccepted,
     RemedyAuthorised,
     RemedyCountered,
     RemedyOffered,
     RemedyOption,
     RemedyRefused,
+    Stated,
 )
 from shared.frozen import dataclass, replace
 from shared.policy import outcomes
@@ -61,7 +61,7 @@ class OfferRemedy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     options: Annotated[tuple[RemedyOption, ...], Field(min_length=1, max_length=10)]
-    reason: Reason | None = None
+    reason: Stated | None = None
     by: Short = ""
 
 
@@ -71,7 +71,7 @@ class AuthoriseOffer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     offer: int
-    reason: Reason | None = None
+    reason: Stated | None = None
     by: Short = ""
 
 
@@ -81,7 +81,7 @@ class CounterOffer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     offer: int
-    asked: Reason
+    asked: Stated
     by: Short = ""
 
 
@@ -101,7 +101,7 @@ class RefuseOffer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     offer: int
-    reason: Reason | None = None
+    reason: Stated | None = None
     by: Short = ""
 
 
@@ -120,7 +120,7 @@ def command(
         return Refused(404, "No such offer", f"There is no offer {given.offer}; this complaint has {len(before.offers)}.")
     match given:
         case AuthoriseOffer():
-            return _authorise(before, offer, given, teams, now)
+            return _authorise(before, offer, given, authority, teams, now)
         case CounterOffer():
             if offer.standing != "open":
                 return _not(offer)
@@ -154,17 +154,14 @@ def _offer(
         wrong = _beyond(before, option, remedy)
         if wrong:
             return Refused(409, "Beyond the limit", wrong)
-        own_limits = (authority.get(option.remedy), teams.personal.get(given.by, {}).get(option.remedy))
-        if option.amount is not None and not any(_within(limit, option.amount) for limit in own_limits):
-            tier = teams.tier_that_may(option.remedy, f"{option.amount.amount:f} {option.amount.currency}")
-            own = teams.tier_of(given.by)
+        whole = beyond(before, option, authority)
+        if whole is not None and not teams.may_grant(given.by, option.remedy, whole):
+            tier = teams.tier_that_may(option.remedy, whole)
             if tier is None:
                 return Refused(
-                    409, "Beyond all authority",
-                    f"{option.remedy} of {_shown(option.amount)}: nobody in the directory may grant so much.",
-                )  # fmt: skip
-            if own is None or own < tier:
-                needs = max(needs or 0, tier)
+                    409, "Beyond all authority", f"{option.remedy} of {_shown(whole)}: nobody in the directory may grant so much."
+                )
+            needs = max(needs or 0, tier)
         options.append(option.model_copy(update={"immediate": remedy.immediate}))
     alone = _too_few(options, catalogue)
     if alone and not given.reason:
@@ -177,22 +174,37 @@ def _offer(
     return Remedies((*before.offers, offer)), event
 
 
+def beyond(before: Remedies, option: RemedyOption, authority: Mapping[str, str], but: int = 0) -> Money | None:
+    """What the complaint would get of the option's remedy in all (its offers that stand, except `but`, and this option), if
+    that is more than whoever has the complaint may grant; else None. So nobody grants more by granting it in parts."""
+    if option.amount is None:
+        return None
+    amount, currency = option.amount.amount, option.amount.currency
+    whole = Money(amount=granted(before, option.remedy, currency, but) + amount, currency=currency)
+    return None if _within(authority.get(option.remedy), whole) else whole
+
+
 def _too_few(options: list[RemedyOption], catalogue: Catalogue) -> str:
-    if len(options) < 2 <= len(catalogue):
-        return "Offer at least two options."
+    if len({(option.remedy, option.amount) for option in options}) < 2 <= len(catalogue):
+        return "Offer at least two options that differ."
     if any(remedy.immediate for remedy in catalogue.values()) and not any(option.immediate for option in options):
         names = ", ".join(sorted(name for name, remedy in catalogue.items() if remedy.immediate))
         return f"Offer one that the customer has at once ({names})."
     return ""
 
 
-def _authorise(before: Remedies, offer: Offer, given: AuthoriseOffer, teams: Teams, now: datetime) -> Step | Refused:
+def _authorise(
+    before: Remedies, offer: Offer, given: AuthoriseOffer, authority: Mapping[str, str], teams: Teams, now: datetime
+) -> Step | Refused:
     if offer.standing != "asked" or offer.needs_tier is None:
         return _not(offer)
-    tier = teams.tier_of(given.by)
-    if tier is None or tier < offer.needs_tier:
-        who = f"tier {tier}" if tier else "not in the directory"
-        return Refused(403, "Not within your authority", f"It needs tier {offer.needs_tier}; {given.by} is {who}.")
+    for option in offer.options:
+        whole = beyond(before, option, authority, offer.number)
+        if whole is not None and not teams.may_grant(given.by, option.remedy, whole):
+            may = ", ".join(teams.who_may(option.remedy, whole)) or "nobody"
+            return Refused(
+                403, "Not within your authority", f"{given.by} may not grant {option.remedy} of {_shown(whole)}; who may: {may}."
+            )
     if given.by == offer.by:
         return Refused(403, "Not by yourself", "Somebody else than who made the offer authorises it.")
     event = RemedyAuthorised(offer=offer.number, by=given.by, reason=given.reason, at=now)
@@ -200,31 +212,31 @@ def _authorise(before: Remedies, offer: Offer, given: AuthoriseOffer, teams: Tea
 
 
 def _beyond(before: Remedies, option: RemedyOption, remedy: Remedy) -> str:
-    """Which limit of the catalogue an option breaks, if any."""
+    """Which limit of the catalogue an option breaks, if any. What one customer may get is checked in the save."""
+    limits = (remedy.limit, remedy.per_complaint, remedy.per_customer and remedy.per_customer.amount)
     if option.amount is None:
-        return ""
+        most = next((each for each in limits if each), None)
+        return f"{option.remedy}: say its `amount`, for it is limited ({most})." if most else ""
     if option.amount.amount <= 0:
         return f"{option.remedy}: the amount must be more than 0."
+    currency = next((outcomes.money(each).currency for each in limits if each), option.amount.currency)
+    if currency != option.amount.currency:
+        return f"{option.remedy}: the catalogue has it in {currency}, not in {option.amount.currency}."
     for limit, already, what in (
         (remedy.limit, Decimal(0), "one offer"),
-        (remedy.per_complaint, granted(before, option.remedy, option.amount.currency), "one complaint"),
+        (remedy.per_complaint, granted(before, option.remedy, currency), "one complaint"),
     ):
-        if limit is None:
-            continue
-        most = outcomes.money(limit)
-        if most.currency != option.amount.currency:
-            return f"{option.remedy}: the catalogue has it in {most.currency}, not in {option.amount.currency}."
-        if already + option.amount.amount > most.amount:
-            used = f", of which {already:f} {most.currency} are offered already" if already else ""
-            return f"{option.remedy}: {what} may get {most}{used}."
+        if limit is not None and already + option.amount.amount > outcomes.money(limit).amount:
+            used = f", of which {already:f} {currency} are offered already" if already else ""
+            return f"{option.remedy}: {what} may get {outcomes.money(limit)}{used}."
     return ""
 
 
-def granted(before: Remedies, remedy: str, currency: str) -> Decimal:
-    """What the complaint's offers hold of a remedy: each offer's option counts once, a taken one alone."""
+def granted(before: Remedies, remedy: str, currency: str, but: int = 0) -> Decimal:
+    """What the complaint's offers hold of a remedy: each offer's option counts once, a taken one alone; `but` not."""
     total = Decimal(0)
     for offer in before.offers:
-        if offer.standing not in COUNTS:
+        if offer.standing not in COUNTS or offer.number == but:
             continue
         options = offer.options if offer.chosen is None else offer.options[offer.chosen : offer.chosen + 1]
         total += max(

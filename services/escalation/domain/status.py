@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from shared.contracts.complaints import Contact, Short, StatusReported
 from shared.contracts.decision import Refused
-from shared.contracts.escalations import Reason, Status, StatusChanged
+from shared.contracts.escalations import Stated, Status, StatusChanged
 from shared.frozen import dataclass, replace
 from shared.policy.complaint import ComplaintFacts
 
@@ -37,9 +37,9 @@ class Resolve(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    resolution: Reason
+    resolution: Stated
     remedy: Short | None = None
-    reason: Reason | None = None
+    reason: Stated | None = None
     by: Short = ""
 
 
@@ -48,7 +48,7 @@ class Close(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reason: Reason | None = None
+    reason: Stated | None = None
     by: Short = ""
 
 
@@ -57,7 +57,7 @@ class Wait(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reason: Reason
+    reason: Stated
     by: Short = ""
 
 
@@ -66,7 +66,7 @@ class Reopen(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reason: Reason
+    reason: Stated
     by: Short = ""
 
 

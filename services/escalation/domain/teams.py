@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from shared.contracts.complaints import Money
 from shared.frozen import dataclass, field
 from shared.policy.outcomes import money
 
@@ -82,15 +83,24 @@ class Teams:
         """Whether anybody is named at all: without names, any key may do what a lead may."""
         return any(team.members for team in self.teams.values())
 
-    def tier_that_may(self, remedy: str, amount: str) -> int | None:
+    def who_may(self, remedy: str, amount: Money) -> list[str]:
+        """The teams that may grant so much of a remedy, the lowest tier first."""
+        fit = [name for name, team in self.teams.items() if _reaches(team.authority.get(remedy), amount)]
+        return sorted(fit, key=lambda name: (self.teams[name].tier, name))
+
+    def tier_that_may(self, remedy: str, amount: Money) -> int | None:
         """The lowest tier whose team may grant so much of a remedy."""
-        asked = money(amount)
-        fit = []
-        for team in self.teams.values():
-            granted = money(team.authority[remedy]) if remedy in team.authority else None
-            if granted is not None and granted.currency == asked.currency and granted.amount >= asked.amount:
-                fit.append(team.tier)
-        return min(fit, default=None)
+        return min((self.teams[name].tier for name in self.who_may(remedy, amount)), default=None)
+
+    def may_grant(self, key: str, remedy: str, amount: Money) -> bool:
+        """Whether the owner of a key may grant so much of a remedy, by a team of theirs or themselves."""
+        own = self.personal.get(key, {}).get(remedy)
+        return _reaches(own, amount) or any(key in self.teams[name].members.values() for name in self.who_may(remedy, amount))
+
+
+def _reaches(authority: str | None, amount: Money) -> bool:
+    most = money(authority) if authority is not None else None
+    return most is not None and most.currency == amount.currency and most.amount >= amount.amount
 
 
 def _named(asked: str | None, known: Collection[str]) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.escalation.domain import conduct
+from services.escalation.domain import conduct, remedies
 from services.escalation.domain.draft import Desk, Draft
 from shared.contracts.decision import Message
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import (
     AlarmRaised,
     ClockMissed,
+    ConductAppealed,
     ConductReviewDue,
     HandOffRequested,
     IncidentLogged,
@@ -57,12 +58,27 @@ def of_events(draft: Draft, desk: Desk) -> None:
                 lead = desk.teams.for_work(conduct.LEAD_TIER, ())
                 name = f"review-{event.review_at:%Y%m%d%H%M%S}"
                 _tell(draft, desk, lead, name, "Review a restriction", "It is time to look at it again", event)
+            case ConductAppealed():
+                lead = desk.teams.for_work(conduct.LEAD_TIER, ())
+                name = f"appeal-{event.at:%Y%m%d%H%M%S}"
+                _tell(draft, desk, lead, name, "An appeal against a restriction", "The customer does not agree: decide it anew", event)
             case RemedyOffered() if event.needs_tier is not None:
-                team = desk.teams.for_work(event.needs_tier, ())
+                team = _who_authorises(draft, desk, event, event.needs_tier)
                 text = f"offer {event.offer} by {event.by}"
                 _tell(draft, desk, team, f"authorise-{event.offer}", "An offer needs your authority", text, event)
             case _:
                 pass
+
+
+def _who_authorises(draft: Draft, desk: Desk, event: RemedyOffered, tier: int) -> str:
+    """A team of the tier that may grant what the offer asks for."""
+    state = draft.state
+    for option in event.options:
+        whole = remedies.beyond(state.remedies, option, state.tiers.remedy_authority, event.offer)
+        for name in desk.teams.who_may(option.remedy, whole) if whole is not None else ():
+            if desk.teams.teams[name].tier == tier:
+                return name
+    return desk.teams.for_work(tier, ())
 
 
 def _tell(draft: Draft, desk: Desk, team: str, name: str, subject: str, text: str, event: EventData) -> None:

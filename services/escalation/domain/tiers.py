@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.contracts.complaints import Short
 from shared.contracts.decision import Refused
 from shared.contracts.envelope import EventData
-from shared.contracts.escalations import AlarmRaised, Cause, Escalated, Reason
+from shared.contracts.escalations import AlarmRaised, Cause, Escalated, Stated
 from shared.frozen import dataclass, field, replace
 from shared.policy.evaluate import PolicyResult
 
@@ -38,7 +38,7 @@ class Escalate(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reason: Reason
+    reason: Stated
     tier: int | None = Field(default=None, ge=1, le=9)
     desk: Short | None = None
     by: Short = ""

@@ -184,9 +184,11 @@ def _kept(state: S, promise: Promise, command: KeepPromise, now: datetime) -> De
     """A broken promise can still be kept, late: it stays broken, and to be owned."""
     if promise.status not in ("open", "broken"):
         return Refused(409, "Nothing to keep", f"Promise {promise.id} is {promise.status}.")
+    if promise.kept_late:
+        return Refused(409, "Nothing to keep", f"Promise {promise.id} was broken, and kept late: that is recorded.")
     late = promise.status == "broken"
     event = PromiseKept(promise=promise.id, evidence=command.evidence, late=late, by=command.by, kept_at=now)
-    after = state if late else state.with_promise(replace(promise, status="kept"))
+    after = state.with_promise(replace(promise, kept_late=True) if late else replace(promise, status="kept"))
     return Decision(after, (event,), cancel=() if late else (TIMER + promise.id,))
 
 

@@ -91,7 +91,7 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Something that somebody owes the customer. `owned`: we have owned up to having broken it."""
+    """Something that somebody owes the customer. `owned`: we have owned up to having broken it; `kept_late`: it was kept then."""
 
     id: str
     kind: PromiseKind
@@ -102,6 +102,7 @@ class Promise:
     owner: str = ""
     owned: bool = False
     reminded: bool = False
+    kept_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.records.search.projector import ALONE, END, config_of
 from shared.contracts.complaints import Short
+from shared.http.router import Instant
 
 SHOWN = """complaint_id, changed_idx, changed_at, received_at, status, tier, team, owner, cause, channel, source, severity, heat,
     next_due, missed, remedy, resolution, outcome"""
@@ -63,9 +64,9 @@ class Search(BaseModel):
     heat: Short | None = None
     outcome: Short | None = None
     clock: Literal["overdue", "due", "quiet"] | None = None
-    due_before: AwareDatetime | None = None
-    received_from: AwareDatetime | None = None
-    received_before: AwareDatetime | None = None
+    due_before: Instant | None = None
+    received_from: Instant | None = None
+    received_before: Instant | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 50
     after: int | None = Field(None, description="`next` of the page before.")
 
