@@ -35,6 +35,14 @@ def test_collect_aggregates_what_matches_and_takes_the_rest_from_the_default() -
     assert both.faults == ()
 
 
+@pytest.mark.parametrize("hit_policy", ["COLLECT", "FIRST", "UNIQUE"])
+@pytest.mark.parametrize("severity", [1, 2, 5])
+def test_the_answer_without_its_explanation_is_the_same(hit_policy: str, severity: int) -> None:
+    policy = load(TIERS, rest=MOST if hit_policy == "COLLECT" else "", default=DEFAULT, hit_policy=hit_policy)
+    given = facts(severity=severity, tags=["legal"])
+    assert policy.answer(given) == policy.decide(given).outcome
+
+
 def test_the_order_of_the_rules_of_collect_cannot_change_the_outcome() -> None:
     rules = [line for line in TIERS.splitlines() if line.strip()]
     outcomes = []
@@ -112,7 +120,7 @@ def test_missing_or_wrong_facts_give_the_default_marked_degraded_never_false(bro
     broken(given)
     result = policy.decide(given)
     assert result.degraded
-    assert result.outcome == {"tier": 2}
+    assert result.outcome == policy.answer(given) == {"tier": 2}
     assert result.rules == ()
     assert why in result.faults[0]
 
@@ -135,6 +143,7 @@ def test_facts_that_no_rule_reads_need_not_be_there() -> None:
 def test_a_decision_is_made_whatever_the_facts_are(nothing: Any) -> None:
     policy = load("- {id: R, when: complaint.severity > 1 && as_of > complaint.received_at, then: {tier: 5}}")
     result = policy.decide(nothing)
+    assert policy.answer(nothing) == result.outcome
     assert (result.degraded, result.outcome) == (True, {"tier": 1})
 
 

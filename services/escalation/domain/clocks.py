@@ -73,8 +73,10 @@ class Clocks:
     @property
     def wake(self) -> int | None:
         """When something is to be done next, if nothing else happens."""
+        # To warn is always before it is due.
         return min(
-            (at for each in self.running if each.live for at in (each.warn, each.due) if at is not None), default=None
+            [at for each in self.running if each.live and (at := each.due if each.warn is None else each.warn) is not None],
+            default=None,
         )
 
 
@@ -202,6 +204,11 @@ def joined_pauses(clocks: Clocks) -> list[tuple[int, int]]:
 
 def deadline(clocks: Clocks, clock: Running) -> Deadline:
     """The clock as events tell it."""
+    return _told(clock, calendar(clocks, clock.targets[clock.binding]).zone)
+
+
+@lru_cache(maxsize=1024)  # told more than once, and of complaints of one second the same
+def _told(clock: Running, zone: str) -> Deadline:
     target = clock.targets[clock.binding]
     return Deadline(
         clock=clock.name,
@@ -211,7 +218,7 @@ def deadline(clocks: Clocks, clock: Running) -> Deadline:
         target=target.text,
         started_at=to_instant(clock.started),
         due_at=None if clock.due is None else to_instant(clock.due),
-        zone=calendar(clocks, target).zone,
+        zone=zone,
         calendar=target.calendar,
         policy=target.policy,
         version=target.version,
@@ -222,10 +229,8 @@ def deadline(clocks: Clocks, clock: Running) -> Deadline:
 def as_first_released(clocks: Clocks) -> tuple[Clock, ...]:
     """The service's own clocks as `DecisionMade.clocks` tells them; one that an open pause holds is left out."""
     return tuple([
-        Clock(
-            name=each.name, target=each.targets[each.binding].text, started_at=to_instant(each.started),
-            due_at=to_instant(each.due), zone=calendar(clocks, each.targets[each.binding]).zone,
-        )
+        Clock(name=each.name, target=told.target, started_at=told.started_at, due_at=told.due_at, zone=told.zone)
         for each in clocks.running
-        if not each.regime and each.due is not None and (each.name == "acknowledge" or each.name == "final_response")
+        if not each.regime and (each.name == "acknowledge" or each.name == "final_response")
+        and (told := deadline(clocks, each)).due_at is not None
     ])  # fmt: skip

@@ -49,7 +49,7 @@ def decide(
     """Apply the policies. No event when they say what they said before, unless `always`. `extended`: see clocks.started."""
     those = said(book.policies, before.facts.as_of(as_of))
     _, result = those[0]
-    tiers_now = tiers.decided(before.tiers, result)
+    tiers_now = tiers.decided(before.tiers, result.outcome)
     running, set_now = _started(before, those, as_of, extended)
     after = replace(before, tiers=tiers_now, clocks=running)
     if not always and not set_now and tiers_now == before.tiers:
@@ -74,7 +74,7 @@ def decide(
 def graver(state: S, as_of: datetime, book: Book) -> bool:
     """Whether the policy would put it higher, or on further desks, were it open."""
     facts = replace(state.facts, status="open").as_of(as_of)
-    then = tiers.decided(state.tiers, book.own.decide(facts))
+    then = tiers.decided(state.tiers, book.own.answer(facts))
     return (then.tier, then.desks) != (state.tiers.tier, state.tiers.desks)
 
 
@@ -127,7 +127,7 @@ def extended(before: S, given: ExtendLimit, now: datetime, book: Book) -> Step |
     event = LimitExtended(extension=name, reason=given.reason, by=given.by, at=now)
     facts = before.facts.after(event)
     old, new = before.facts.as_of(now), facts.as_of(now)
-    regimes = [each.id for each in book.regimes if each.decide(old).outcome != each.decide(new).outcome]
+    regimes = [each.id for each in book.regimes if each.answer(old) != each.answer(new)]
     if not regimes:
         detail = f"No legal regime that is in force for this complaint knows an extension '{name}'; its rules name them."
         return Refused(409, "No such extension", detail)
@@ -160,7 +160,7 @@ def still_missed(before: S, now: datetime, book: Book, events: Events) -> Step:
 
 def _raise_again(before: S, now: datetime, book: Book) -> S:
     """Plans the next rise by the policy's `raise_every`; at the top the alarm has been raised and nothing is planned."""
-    every = book.own.decide(before.facts.as_of(now)).outcome.get("raise_every")
+    every = book.own.answer(before.facts.as_of(now)).get("raise_every")
     raise_at = None
     if every is not None and "missed_clock" in before.tiers.raise_on and not before.tiers.alarmed:
         calendar = calendar_of(page(book.own).calendar_text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -116,28 +116,36 @@ def calendars_of(those: Said) -> dict[str, str]:
     return {page(policy).calendar: page(policy).calendar_text for policy, _ in those}
 
 
-def wanted(policy: Policy, result: PolicyResult) -> Iterator[Wanted]:
+def wanted(policy: Policy, result: PolicyResult) -> tuple[Wanted, ...]:
     """The clocks of a result."""
-    for name, (outcome, met_by) in () if page(policy).regime else _OWN.items():
-        if outcome in result.outcome:
-            yield _wanted(policy, result, name, (outcome, None), result.outcome[outcome], met_by)
-    for name, text in result.outcome.get("clocks", {}).items():
-        yield _wanted(policy, result, name, ("clocks", name), text, page(policy).kinds[name].met_by)
+    outcome = result.outcome
+    own = tuple([outcome.get(name) for name, _ in _OWN.values()])
+    return _wanted(policy, result.rules, own, tuple(outcome.get("clocks", {}).items()))
 
 
+@lru_cache(maxsize=256)  # most complaints match one of a few sets of rules
 def _wanted(
-    policy: Policy, result: PolicyResult, name: str, place: tuple[str, str | None], text: str, met_by: MetBy
-) -> Wanted:
+    policy: Policy, rules: tuple[str, ...], own: tuple[str | None, ...], others: tuple[tuple[str, str], ...]
+) -> tuple[Wanted, ...]:
+    """`own`: the targets of the service's own clocks, in the order of `_OWN`; `others`: those of `clocks`, by name."""
     read_once = page(policy)
-    rules = tuple([rule for rule in result.rules if read_once.sets[rule].get(place) == text])
-    kind = read_once.kinds[name]
-    return Wanted(
-        name=name,
-        regime=read_once.regime,
-        target=Target(text, read_once.calendar, policy.id, policy.version, rules or ("default",)),
-        legal=kind.legal,
-        pausable=kind.pausable and not kind.legal,
-        met_by=met_by,
-        counts_from=kind.counts_from,
-        warn_before=tuple(kind.warn_before),
+
+    def wish(name: str, place: tuple[str, str | None], text: str, met_by: MetBy) -> Wanted:
+        kind = read_once.kinds[name]
+        by = tuple([rule for rule in rules if read_once.sets[rule].get(place) == text])
+        return Wanted(
+            name=name,
+            regime=read_once.regime,
+            target=Target(text, read_once.calendar, policy.id, policy.version, by or ("default",)),
+            legal=kind.legal,
+            pausable=kind.pausable and not kind.legal,
+            met_by=met_by,
+            counts_from=kind.counts_from,
+            warn_before=tuple(kind.warn_before),
+        )
+
+    first = () if read_once.regime else zip(_OWN.items(), own, strict=True)
+    return (
+        *(wish(name, (outcome, None), text, met_by) for (name, (outcome, met_by)), text in first if text is not None),
+        *(wish(name, ("clocks", name), text, read_once.kinds[name].met_by) for name, text in others),
     )

@@ -30,6 +30,11 @@ class Team:
     skills: frozenset[str] = frozenset()
     languages: frozenset[str] = frozenset()
 
+    @property
+    def reachable(self) -> bool:
+        """Whether it can be told anything."""
+        return any((self.email, self.chat, self.webhook))
+
     def suits(self, category: str, language: str | None) -> tuple[int, int]:
         """How well, by language and by skill: 2 it is named, 1 none is, 0 only others are."""
         return _named(language, self.languages), _named(category, self.skills)

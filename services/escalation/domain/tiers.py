@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -44,9 +45,8 @@ class Escalate(BaseModel):
     by: Short = ""
 
 
-def decided(before: Tiers, result: PolicyResult) -> Tiers:
+def decided(before: Tiers, outcome: Mapping[str, Any]) -> Tiers:
     """By a policy's outcome. The tier never falls and no desk is left: staff and customer were told of them (ADR 8)."""
-    outcome = result.outcome
     tier, desks = max(outcome["tier"], before.tier or 0), outcome.get("desks", ())
     return replace(
         before,

@@ -90,11 +90,7 @@ def _tried(old: Policy, new: Policy) -> list[Facts]:
     best: dict[tuple[str, str], tuple[int, Facts]] = {}
     for assignment in assignments(new, nodes, constants(nodes), _TRIES):
         facts = facts_of(new, assignment)
-        results = old.rules.matched(facts), new.rules.matched(facts)
-        before, after = (
-            policy.rules.default if matched is None else policy.rules.outcome(matched, facts)
-            for policy, matched in zip((old, new), results, strict=True)
-        )
+        before, after = old.answer(facts), new.answer(facts)
         if before != after:
             key, plainness = (str(before), str(after)), len(unusual(new.schema, facts))
             if key not in best or plainness < best[key][0]:
