@@ -108,9 +108,7 @@ def read_document(
 
 def from_folder(load: Callable[..., R], folder: Traversable, name: str, *, origin: str) -> R:
     """What `load` makes of a document and the lexicons beside it in `folder`. Raises PolicyRefused."""
-    return load(
-        _text_of(folder / name), origin=origin, beside=lambda part: _text_of(folder.joinpath(*part.split("/")))
-    )
+    return load(_text_of(folder / name), origin=origin, beside=lambda part: _text_of(folder.joinpath(*part.split("/"))))
 
 
 def _parsed(text: str, origin: str) -> Node:

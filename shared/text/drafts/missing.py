@@ -7,7 +7,10 @@ from shared.text.drafts.sentences import Reading, Sentence
 from shared.text.drafts.spec import Case
 
 _SAME_REMEDY = 0.6
+_MOST = 0.5
 _EXCUSES = frozenset(("policy_hiding", "policy_hiding.perhaps", "absolute"))
+_FAULTS = frozenset(("blame", "defensive", "absolute", "dismissive", "policy_hiding", "sarcasm", "arguing", "sorry_if"))
+_APART = frozenset(("defensive", "dismissive", "sarcasm"))
 # A refusal is an answer, however unwelcome; so is that it did not happen.
 _REFUSALS = frozenset(("does.refusal", "policy_hiding", "policy_hiding.perhaps", "arguing"))
 
@@ -17,8 +20,9 @@ def find_missing(rules: DraftRules, language: Language, read: Reading, case: Cas
     overlap = rules.spec.overlap
     share = language.vocabulary.share
     offers = [sentence for sentence in read.sentences if _offers(sentence, case, language)]
-    acts = bool(offers) or any("does.action" in s.labels for s in read.sentences)
-    answers = bool(offers) or any("does.action" in s.labels and "does.asking" not in s.labels for s in read.sentences)
+    steps = [sentence for sentence in read.sentences if _acts(sentence)]
+    acts = bool(offers or steps)
+    answers = bool(offers) or any("does.asking" not in sentence.labels for sentence in steps)
     refuses = any(sentence.labels & _REFUSALS for sentence in read.sentences)
     missing = [
         f"issue_{number}"
@@ -39,7 +43,7 @@ def find_missing(rules: DraftRules, language: Language, read: Reading, case: Cas
         missing.append("next_step")
     if (
         case.issues
-        and not any(_restates(issue, read, language, overlap.issue) for issue in case.issues)
+        and not any(_restates(issue, read, language, overlap.issue, offers) for issue in case.issues)
         and not (case.impact and "impact" not in missing)
     ):
         missing.append("read_back")
@@ -58,7 +62,10 @@ def _answered(
     share = language.vocabulary.share
     if len(case.issues) == 1:
         return acts or (refuses and share(issue, read.stems) > 0)
-    return (acts or refuses) and share(issue, _answering(read)) >= least
+    told = _answering(read)
+    others = frozenset().union(*(language.vocabulary.stems(other) for other in case.issues if other != issue))
+    own = language.vocabulary.stems(issue) - others
+    return (acts or refuses) and (share(issue, told) >= least or bool(own & told))
 
 
 def _answering(read: Reading) -> frozenset[str]:
@@ -67,6 +74,14 @@ def _answering(read: Reading) -> frozenset[str]:
         if "sorry_if" not in sentence.labels:
             stems |= sentence.stems
     return frozenset(stems)
+
+
+def _acts(sentence: Sentence) -> bool:
+    """Something is done; what stands in a fault of the agent's is it only with a time or a remedy."""
+    labels = {label.removesuffix(".perhaps") for label in sentence.labels}
+    return "does.action" in labels and (
+        not labels & _FAULTS or bool(labels & {"does.date", "does.day", "does.remedy"} and not labels & _REFUSALS)
+    )
 
 
 def _offers(sentence: Sentence, case: Case, language: Language) -> bool:
@@ -85,15 +100,25 @@ def _offers(sentence: Sentence, case: Case, language: Language) -> bool:
 
 
 def _dated(sentence: Sentence) -> bool:
-    """A time to come; a day or an hour alone may also be told of the past."""
+    """A time to come; a day or an hour alone may also be told of the past, and so may the date of a promise not kept."""
     if "does.date" in sentence.labels:
-        return True
+        return "does.owning" not in sentence.labels or "does.action" in sentence.labels
     return "does.day" in sentence.labels and ("does.action" in sentence.labels or "does.past" not in sentence.labels)
 
 
-def _restates(issue: str, read: Reading, language: Language, least: float) -> bool:
-    stems: set[str] = set()
+def _restates(issue: str, read: Reading, language: Language, least: float, offers: list[Sentence]) -> bool:
+    """Whether a draft tells the issue again: most of its words, a share of them where nothing is excused, or one where
+    nothing is offered, either."""
+    told: set[str] = set()
+    unexcused: set[str] = set()
     for sentence in read.sentences:
         if not sentence.labels & _EXCUSES:
-            stems |= sentence.stems
-    return language.vocabulary.share(issue, frozenset(stems)) >= least
+            unexcused |= sentence.stems
+            if sentence not in offers and not sentence.labels & _APART:
+                told |= sentence.stems
+    share = language.vocabulary.share
+    return (
+        share(issue, read.stems) > _MOST
+        or share(issue, frozenset(unexcused)) >= least
+        or share(issue, frozenset(told)) > 0
+    )
