@@ -94,7 +94,8 @@ def _offers(sentence: Sentence, case: Case, language: Language) -> bool:
         "does.refusal" in labels and "does.action" not in labels
     ):
         return False
-    if "does.remedy" in labels or (labels >= {"does.action", "does.date"} and "does.telling" not in labels):
+    ahead = "does.date" in labels or ("does.day" in labels and "does.past" not in labels)
+    if "does.remedy" in labels or (ahead and "does.action" in labels and "does.telling" not in labels):
         return True
     return any(language.vocabulary.share(remedy, sentence.stems) >= _SAME_REMEDY for remedy in case.remedies_allowed)
 
