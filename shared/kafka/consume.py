@@ -23,6 +23,7 @@ from shared.contracts.envelope import Event, Undecodable
 from shared.contracts.topics import selected_by
 from shared.errors import TooManyDeadLetters
 from shared.kafka.broker import make_broker, make_subscriber
+from shared.kafka.pace import Pace
 from shared.telemetry import metrics
 from shared.telemetry.health import Progress
 
@@ -33,7 +34,7 @@ COMMIT_EVERY_S = 1.0
 DRAIN_S = 8.0
 HALT_RETRY_S = 15.0
 # A smaller batch is not worth a second transaction.
-LANES_FROM = 100
+LANES_FROM = 200
 START_RETRY_S = 2.0
 BatchHandler = Callable[[Sequence[Event | Undecodable]], Awaitable[None]]
 
@@ -70,6 +71,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._idle = asyncio.Event()
         self._idle.set()
         self._failed: BaseException | None = None
+        self._pace = Pace()
         self.assigned = False
 
     async def run(self) -> None:
@@ -99,6 +101,13 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._broker.stop()
 
     async def _consume(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+        began = time.monotonic()
+        await self._save(records)
+        rest = self._pace.rest(len(records), began, time.monotonic())
+        if rest and self._subscriber.running:
+            await asyncio.sleep(rest)
+
+    async def _save(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         self._idle.clear()
         try:
             prefix = len(self._settings.topic_prefix)
