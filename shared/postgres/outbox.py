@@ -9,7 +9,6 @@ import orjson
 from shared.postgres.inputs import Outgoing
 from shared.postgres.pool import Connection
 
-APPEND = "insert into outbox (events) values ($1) returning id"
 # A lost delete is harmless (the events are sent again and dropped), so it need not wait for the disk. One statement, and so
 # one round trip: it is a transaction of its own, for which the setting holds.
 DELETE = """
@@ -41,12 +40,6 @@ def unpack(packed: bytes) -> list[Outgoing]:
         Outgoing(topic, bytes.fromhex(key), [(name, text.encode()) for name, text in headers.items()], value.encode())
         for topic, key, headers, value in orjson.loads(packed)
     ]
-
-
-async def append(conn: Connection, events: Sequence[Outgoing]) -> int:
-    """Write the events of one save; returns the row's id."""
-    row_id: int = await conn.fetchval(APPEND, pack(events))
-    return row_id
 
 
 async def delete(conn: Connection, ids: Sequence[int]) -> None:

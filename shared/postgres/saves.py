@@ -41,24 +41,31 @@ from (select app_now() as at, exists (select from held where complaint_id = any(
 left join complaint_state on complaint_id = any($1::uuid[])
 """
 LOAD_HELD = "select complaint_id, service, sequence, envelope, data from held where complaint_id = any($1::uuid[])"
-INSERT = """
-insert into complaint_state (complaint_id, revision, sequence, seen, state)
-select complaint_id, 1, sequence, seen, state
-from unnest($1::uuid[], $2::bigint[], $3::text[]::json[], $4::text[]::json[])
-    as new (complaint_id, sequence, seen, state)
-order by complaint_id
-on conflict do nothing
-"""
-# The revision is the whole fence: a row that somebody else saved since it was loaded does not match.
-UPDATE = """
-update complaint_state as old
-set revision = old.revision + 1, sequence = new.sequence, seen = new.seen, state = new.state
-from (
-    select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[]::json[], $5::text[]::json[])
+# One round trip: new rows, changed rows, and what is to be sent. The revision is the whole fence: a row that somebody else saved
+# since it was loaded does not match. Rows are locked in the order of their ids.
+WRITE = """
+with made as (
+    insert into complaint_state (complaint_id, revision, sequence, seen, state)
+    select complaint_id, 1, sequence, seen::json, state::json
+    from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[])
         as new (complaint_id, revision, sequence, seen, state)
-    order by complaint_id
-) as new
-where old.complaint_id = new.complaint_id and old.revision = new.revision
+    where revision = 0 order by complaint_id
+    on conflict do nothing
+    returning 1
+), changed as (
+    update complaint_state as old
+    set revision = old.revision + 1, sequence = new.sequence, seen = new.seen::json, state = new.state::json
+    from (
+        select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[])
+            as new (complaint_id, revision, sequence, seen, state)
+        where revision > 0 order by complaint_id
+    ) as new
+    where old.complaint_id = new.complaint_id and old.revision = new.revision
+    returning 1
+), sent as (
+    insert into outbox (events) select $6::bytea where $6::bytea is not null returning id
+)
+select (select count(*) from made) + (select count(*) from changed), (select id from sent)
 """
 # A timer that is cancelled or moved is no longer among the dead letters either: its replay would fire it all the same.
 CANCEL_TIMERS = """
@@ -203,7 +210,7 @@ class Saves(Generic[S]):
     async def _write_all(self, conn: Connection, work: Work[S], also: Also | None) -> int | None:
         # Timers before rows: whoever fires a timer holds its lock first too, so the two wait and do not deadlock.
         await self._write_timers(conn, work)
-        await self._write_rows(conn, work)
+        outbox_id = await self._write_rows(conn, work)
         if work.messages:
             await messages.write(conn, work.messages)
         if work.hold:
@@ -227,32 +234,26 @@ class Saves(Generic[S]):
                 await write(conn, work)
         if work.erased:
             await erasure.erase(conn, work.erased, self._kept)
-        return await outbox.append(conn, work.outgoing) if work.outgoing else None
+        return outbox_id
 
-    async def _write_rows(self, conn: Connection, work: Work[S]) -> None:
-        """Insert new rows, update loaded ones, in id order; any row that does not match is a conflict."""
+    async def _write_rows(self, conn: Connection, work: Work[S]) -> int | None:
+        """Insert new rows, update loaded ones, and append what is to be sent; any row that does not match is a conflict."""
+        if not work.rows and not work.outgoing:
+            return None
         ordered = sorted(work.rows.items())
-        new = [(i, row) for i, row in ordered if row.revision == 0]
-        old = [(i, row) for i, row in ordered if row.revision > 0]
-        if new:
-            done = await conn.execute(
-                INSERT,
-                [i for i, _ in new],
-                [row.sequence for _, row in new],
-                [orjson.dumps(row.seen).decode() for _, row in new],
-                [self._text(row) for _, row in new],
-            )
-            _expect(done, len(new))
-        if old:
-            done = await conn.execute(
-                UPDATE,
-                [i for i, _ in old],
-                [row.revision for _, row in old],
-                [row.sequence for _, row in old],
-                [orjson.dumps(row.seen).decode() for _, row in old],
-                [self._text(row) for _, row in old],
-            )
-            _expect(done, len(old))
+        written = await conn.fetchrow(
+            WRITE,
+            [i for i, _ in ordered],
+            [row.revision for _, row in ordered],
+            [row.sequence for _, row in ordered],
+            [orjson.dumps(row.seen).decode() for _, row in ordered],
+            [self._text(row) for _, row in ordered],
+            outbox.pack(work.outgoing) if work.outgoing else None,
+        )
+        done, outbox_id = written or (0, None)
+        if done != len(ordered):
+            raise Conflict(f"{len(ordered) - done} of {len(ordered)} rows were saved by somebody else first")
+        return outbox_id
 
     def _text(self, row: Row[S]) -> str | None:
         """None: nothing was handled yet, events only wait for their predecessor."""
@@ -304,7 +305,3 @@ def revive(body: dict[str, Any], data: bytes) -> Event:
         data=data, position=Position(*body["position"]),
     )  # fmt: skip
 
-
-def _expect(status: str, count: int) -> None:
-    if int(status.rsplit(" ", 1)[1]) != count:
-        raise Conflict(f"{count - int(status.rsplit(' ', 1)[1])} of {count} rows were saved by somebody else first")

@@ -18,7 +18,7 @@ from shared.postgres.relay import Relay
 @contextlib.contextmanager
 def norevision() -> Iterator[None]:
     """Rows are updated whoever saved them meanwhile."""
-    with mock.patch.object(saves, "UPDATE", _without(saves.UPDATE, " and old.revision = new.revision")):
+    with mock.patch.object(saves, "WRITE", _without(saves.WRITE, " and old.revision = new.revision")):
         yield
 
 

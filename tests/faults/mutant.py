@@ -17,8 +17,8 @@ def norevision() -> None:
     from shared.postgres import saves
 
     fence = " and old.revision = new.revision"
-    assert fence in saves.UPDATE
-    saves.UPDATE = saves.UPDATE.replace(fence, "")
+    assert fence in saves.WRITE
+    saves.WRITE = saves.WRITE.replace(fence, "")
 
 
 def noseen() -> None:
