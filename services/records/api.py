@@ -11,7 +11,16 @@ import orjson
 from fastapi import Query, Request, Response
 
 from services.records import store
-from services.records.domain import Erase, GiveAccess, LiftHold, NoteReading, RecordState, SetHold, is_new
+from services.records.domain import (
+    Erase,
+    GiveAccess,
+    LiftHold,
+    NoteReading,
+    RecordState,
+    RequestErasure,
+    SetHold,
+    is_new,
+)
 from services.records.payloads import CaseKeys, opened
 from services.records.store import Found
 from shared.contracts.decision import Decision
@@ -69,6 +78,11 @@ def routes(pool: Pool, keys: Authenticator, saves: Saves[RecordState], case_keys
     @router.post("/v1/complaints/{complaint_id}/erase", summary="Erase a complaint")
     async def erase(request: Request, complaint_id: UUID, command: Erase) -> Response:
         """Destroys its key; every service deletes what it has. The ledger still verifies. Refused while on hold."""
+        return await run_command(request, keys, ERASE, saves, complaint_id, command, _answer)
+
+    @router.post("/v1/complaints/{complaint_id}/erasure", summary="The customer asks for erasure")
+    async def request_erasure(request: Request, complaint_id: UUID, command: RequestErasure) -> Response:
+        """Noted, for the rules of retention: it is erased when its time is over by them (`amends records retention --apply`)."""
         return await run_command(request, keys, ERASE, saves, complaint_id, command, _answer)
 
     @router.get("/v1/complaints/{complaint_id}/erasure", summary="Who has confirmed an erasure")

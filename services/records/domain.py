@@ -12,7 +12,15 @@ from shared.contracts.complaints import Short
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, EventData
 from shared.contracts.escalations import StatusChanged, TierDecided
-from shared.contracts.privacy import AccessGiven, CaseRead, ComplaintErased, HoldLifted, HoldSet
+from shared.contracts.privacy import (
+    AccessGiven,
+    CaseRead,
+    ComplaintErased,
+    ErasureRequested,
+    HoldLifted,
+    HoldSet,
+    Matter,
+)
 from shared.frozen import dataclass, field, replace
 
 # What one reader looks at within this time is one event. What leaves the house is an event each time.
@@ -51,12 +59,22 @@ class Erase(BaseModel):
     by: Short = ""
 
 
-class SetHold(BaseModel):
-    """Keep the complaint from being erased."""
+class RequestErasure(BaseModel):
+    """The customer asks for erasure: it comes as soon as the rules of retention let it. `reason` must not name the person."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reason: Stated
+    by: Short = ""
+
+
+class SetHold(BaseModel):
+    """Keep the complaint from being erased. `matter`: what is going on elsewhere about it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Stated
+    matter: Matter | None = None
     by: Short = ""
 
 
@@ -87,7 +105,7 @@ class NoteReading(BaseModel):
     by: Short = ""
 
 
-Command = Erase | SetHold | LiftHold | GiveAccess | NoteReading
+Command = Erase | RequestErasure | SetHold | LiftHold | GiveAccess | NoteReading
 S = RecordState
 
 
@@ -124,7 +142,10 @@ def on_command(state: S | None, command: Command, now: datetime) -> Decision[S] 
             event = ComplaintErased(reason=command.reason, by=command.by, regime=command.regime)
             return Decision(state, (event,), erase=True)
         case SetHold():
-            return _after(replace(state, hold=command.reason), HoldSet(reason=command.reason, by=command.by), now)
+            held = HoldSet(reason=command.reason, by=command.by, matter=command.matter)
+            return _after(replace(state, hold=command.reason), held, now)
+        case RequestErasure():
+            return _after(state, ErasureRequested(reason=command.reason, by=command.by), now)
         case LiftHold():
             if state.hold is None:
                 return Refused(409, "Not on hold", "There is no hold on this complaint.")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from uuid import UUID
 
 import typer
@@ -15,6 +15,7 @@ import typer
 from services.records.story import plain, tell
 from shared.cli import Failed, WrongUse
 from shared.cli.client import AsJson, Client, Key, Url, print_json
+from shared.contracts.privacy import Matter
 
 POLL_S = 0.3
 
@@ -29,6 +30,9 @@ def erase(
     reason: Reason,
     regime: Annotated[str | None, typer.Option(help="Whose rule asks for it, e.g. 'GDPR Art. 17'.")] = None,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait until every service has confirmed.")] = 60.0,
+    when_due: Annotated[
+        bool, typer.Option("--when-due", help="Only note that the customer asks for it: `retention --apply` erases it when the rules do.")
+    ] = False,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
@@ -39,6 +43,13 @@ def erase(
     service has not confirmed in time (it will; ask again with: amends records erase ... or see /v1/complaints/ID/erasure).
     """
     client = Client("records", url, key)
+    if when_due:
+        noted = client.post(f"/v1/complaints/{complaint_id}/erasure", _json({"reason": reason}))
+        if as_json:
+            print_json(noted)
+        else:
+            typer.echo("noted: amends records retention --apply erases it when its rules let it")
+        return
     found = client.get(f"/v1/complaints/{complaint_id}/erasure")
     if found["erased_at"] is None:
         client.post(f"/v1/complaints/{complaint_id}/erase", _json({"reason": reason, "regime": regime}))
@@ -66,13 +77,16 @@ def hold(
     complaint_id: ComplaintId,
     reason: Reason,
     lift: Annotated[bool, typer.Option("--lift", help="End the hold instead.")] = False,
+    matter: Annotated[str | None, typer.Option(help=f"What is going on elsewhere: {', '.join(get_args(Matter))}.")] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Keep a complaint from being erased (a court, a regulator, an open investigation), or end that."""
+    if matter is not None and (lift or matter not in get_args(Matter)):
+        raise WrongUse(f"--matter is one of {', '.join(get_args(Matter))}, without --lift")
     path = f"/v1/complaints/{complaint_id}/hold" + ("/lift" if lift else "")
-    done = Client("records", url, key).post(path, _json({"reason": reason}))
+    done = Client("records", url, key).post(path, _json({"reason": reason, **({"matter": matter} if matter else {})}))
     if as_json:
         print_json(done)
     else:

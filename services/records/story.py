@@ -153,7 +153,12 @@ def _erasure_confirmed(data: Data) -> Told:
 
 
 def _hold_set(data: Data) -> Told:
-    return Told("on hold", f"by {data['by']}: {data['reason']}")
+    matter = f" ({data['matter'].replace('_', ' ')})" if data.get("matter") else ""
+    return Told("on hold", f"by {data['by']}{matter}: {data['reason']}")
+
+
+def _erasure_requested(data: Data) -> Told:
+    return Told("erasure asked", f"noted by {data['by']}: {data['reason']}")
 
 
 def _hold_lifted(data: Data) -> Told:
@@ -284,6 +289,7 @@ _TELLERS: dict[str, Callable[[Data], Told]] = {
     "amends.escalation.erasure_confirmed.v1": _erasure_confirmed,
     "amends.followup.erasure_confirmed.v1": _erasure_confirmed,
     "amends.records.hold_set.v1": _hold_set,
+    "amends.records.erasure_requested.v1": _erasure_requested,
     "amends.records.hold_lifted.v1": _hold_lifted,
     "amends.records.case_read.v1": _case_read,
     "amends.records.access_given.v1": _access_given,

@@ -57,6 +57,7 @@ EVENT_CODES: dict[str, int] = {
     "amends.records.hold_lifted.v1": 132,
     "amends.records.case_read.v1": 133,
     "amends.records.access_given.v1": 134,
+    "amends.records.erasure_requested.v1": 138,
     "amends.escalation.hand_off_requested.v1": 50,
     "amends.escalation.hand_off_accepted.v1": 51,
     "amends.escalation.hand_off_refused.v1": 52,

@@ -31,7 +31,7 @@ class DecisionMade(EventData):
 
     `policy` is the service's own, `regimes` are those of the legal regimes that were applied beside it. `deadlines` are
     all clocks that this decision set, or moved to an earlier time; `clocks` repeats the first and the last of the
-    service's own, as the first release wrote them.
+    service's own, as the first release wrote them. `team`: who has the complaint by this, where nobody need be asked.
     """
 
     TYPE: ClassVar[str] = "amends.escalation.decision_made.v1"
@@ -45,6 +45,7 @@ class DecisionMade(EventData):
     as_of: AwareDatetime
     deadlines: tuple[Deadline, ...] = ()
     regimes: tuple[PolicyCitation, ...] | None = None
+    team: Short | None = None
 
 
 class TierDecided(EventData):

@@ -22,10 +22,23 @@ class ComplaintErased(EventData):
     regime: Short | None = None
 
 
+Matter = Literal["ombudsman", "court", "regulator", "police", "insurance", "product_recall"]
+
+
 class HoldSet(EventData):
-    """The complaint must not be erased (a court, a regulator, an open investigation), until the hold is lifted."""
+    """The complaint must not be erased (a court, a regulator, an open investigation), until the hold is lifted. `matter`: what
+    is going on elsewhere about it."""
 
     TYPE: ClassVar[str] = "amends.records.hold_set.v1"
+    reason: Why
+    by: Short
+    matter: Matter | None = None
+
+
+class ErasureRequested(EventData):
+    """The customer has asked for erasure. It comes as soon as the rules of retention let it. `reason` must not name the person."""
+
+    TYPE: ClassVar[str] = "amends.records.erasure_requested.v1"
     reason: Why
     by: Short
 

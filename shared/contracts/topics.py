@@ -141,6 +141,7 @@ FLOWS: tuple[Flow, ...] = (
         events=(
             privacy.ComplaintErased,
             privacy.HoldSet,
+            privacy.ErasureRequested,
             privacy.HoldLifted,
             privacy.CaseRead,
             privacy.AccessGiven,

@@ -24,6 +24,7 @@ from shared.contracts.complaints import ComplaintReceived, ContactAdded, Money
 from shared.contracts.decision import Decision, Due, Refused
 from shared.contracts.escalations import (
     AlarmRaised,
+    DecisionMade,
     Escalated,
     HandOffAccepted,
     HandOffLapsed,
@@ -75,6 +76,8 @@ def test_what_the_front_line_can_do_is_the_front_lines_at_once() -> None:
     decision = received()
     assert (decision.state.hand_offs.team, decision.state.hand_offs.pending) == ("front", None)
     assert of(decision, HandOffRequested) == []
+    assert [event.team for event in of(decision, DecisionMade)] == ["front"], "records reads it from here"
+    assert [event.team for event in of(received(("legal",)), DecisionMade)] == [None], "they are asked first"
 
 
 def test_a_serious_complaint_is_handed_over_with_everything() -> None:

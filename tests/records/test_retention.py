@@ -19,6 +19,7 @@ from shared.contracts.codec import write_data
 from shared.contracts.complaints import ComplaintReceived, Customer
 from shared.contracts.envelope import Event, EventData, Position
 from shared.contracts.escalations import DecisionMade, RemedyAccepted, RemedyOption, StatusChanged
+from shared.contracts.privacy import ErasureRequested, HoldLifted, HoldSet
 from tests.domain.examples import contact
 from tests.ledger.database import ID_KEY, POLICIES
 from tests.records.bed import Bed, bed
@@ -98,6 +99,18 @@ def test_what_the_rules_ask_is_folded_from_the_events() -> None:
     assert (again.resolved_at, again.closed_at) == (None, None)
     refunded = case(("intake", received()), ("escalation", status("resolved", remedy="Full refund")))
     assert refunded.paid
+
+
+def test_what_the_customer_and_others_asked_is_folded_from_the_events() -> None:
+    held = HoldSet(reason="order 4 O 112/26", by="legal", matter="court")
+    known = case(("intake", received()), ("records", held), ("records", ErasureRequested(reason="DSR-114", by="privacy")))
+    assert (known.matters, known.erasure_requested) == (("court",), True)
+    assert judge(POLICY, known, "order 4 O 112/26", NOW)["rules"] == ["REC-010"]
+    over = fold(known, event(1, 4, "records", HoldLifted(reason="judged", by="legal")))[0]
+    assert over.matters == ()
+    assert judge(POLICY, over, None, NOW)["afterwards"] != "erase", "not while it is open"
+    closed = judge(POLICY, fold(over, event(1, 1, "escalation", status("closed")))[0], None, NOW)
+    assert (closed["rules"], closed["afterwards"], closed["due_at"]) == (["REC-070"], "erase", CLOSED)
 
 
 async def test_the_command_lists_by_rule_and_erases_only_what_a_rule_erases(bed: Bed, capsys: Any) -> None:

@@ -15,7 +15,7 @@ from shared.calendar.plain import calendar_of
 from shared.calendar.zones import to_instant, to_seconds
 from shared.contracts.decision import Timer
 from shared.contracts.envelope import EventData
-from shared.contracts.escalations import Escalated, HandOffRequested
+from shared.contracts.escalations import DecisionMade, Escalated, HandOffRequested
 from shared.frozen import replace
 from shared.policy.complaint import citation
 
@@ -41,6 +41,9 @@ def move(draft: Draft, now: datetime, book: Book, desk: Desk) -> None:
             ask(draft, Asked(team, "received", "escalation", "rule"), now, book, desk)
         else:  # the front line has what came in; nobody need be asked
             draft.state = replace(state, hand_offs=replace(state.hand_offs, team=team, since=now))
+            draft.events = [
+                each.model_copy(update={"team": team}) if isinstance(each, DecisionMade) else each for each in draft.events
+            ]
     elif pending is not None and pending.accept_by is None and not case.missing(state.case):
         send(draft, pending, now, book, desk)
 

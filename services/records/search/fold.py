@@ -36,6 +36,7 @@ from shared.contracts.followups import (
     UpdateDue,
     UpdateScheduled,
 )
+from shared.contracts.privacy import ErasureRequested, HoldLifted, HoldSet
 from shared.frozen import dataclass, field, replace
 from shared.policy.remedies import remedy_kind
 
@@ -94,6 +95,7 @@ class _Decided(EventData):
     tier: int
     deadlines: tuple[_Due, ...] = ()
     regimes: tuple[_Named, ...] | None = None
+    team: str | None = None
 
 
 class _HandedOff(EventData):
@@ -107,7 +109,7 @@ READ: dict[str, type[EventData]] = {
     for model in (
         _Received, _Added, _Decided, StatusChanged, ClocksSet, ClocksMet, ClocksPaused, ClocksResumed,
         ClockMissed, Escalated, _HandedOff, HandOffAccepted, RemedyAccepted, OutcomeRecorded, UpdateScheduled, UpdateDue,
-        CheckInScheduled, CheckInDue, PromiseMade, PromiseKept, PromiseBroken,
+        CheckInScheduled, CheckInDue, PromiseMade, PromiseKept, PromiseBroken, HoldSet, HoldLifted, ErasureRequested,
     )
 }  # fmt: skip
 
@@ -147,6 +149,8 @@ class Case:
     child: bool = False
     country: str | None = None
     paid: bool = False
+    matters: tuple[str, ...] = ()
+    erasure_requested: bool = False
 
 
 def fold(before: Case, event: Event) -> tuple[Case, str]:
@@ -165,7 +169,8 @@ def _after(before: Case, data: Any) -> tuple[Case, str]:
             return _contact(before, data.contact), f"{data.contact.subject or ''}\n{data.contact.text}"
         case _Decided():
             regimes = tuple(dict.fromkeys((*before.regimes, *(each.id for each in data.regimes or ()))))
-            return replace(before, due=_with_clocks(before, data.deadlines), tier=data.tier, regimes=regimes), ""
+            due, team = _with_clocks(before, data.deadlines), data.team or before.team
+            return replace(before, due=due, tier=data.tier, regimes=regimes, team=team), ""
         case ClocksSet() | ClocksResumed():
             return replace(before, due=_with_clocks(before, data.deadlines)), ""
         case ClocksPaused():
@@ -208,6 +213,12 @@ def _after(before: Case, data: Any) -> tuple[Case, str]:
             return _without(before, "check-in"), ""
         case PromiseMade():
             return _with(before, f"promise {data.promise}", data.due_at), ""
+        case HoldSet():
+            return replace(before, matters=(data.matter,) if data.matter else ()), ""
+        case HoldLifted():
+            return replace(before, matters=()), ""
+        case ErasureRequested():
+            return replace(before, erasure_requested=True), ""
         case PromiseKept() | PromiseBroken():
             return _without(before, f"promise {data.promise}"), ""
         case _:
