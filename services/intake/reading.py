@@ -20,7 +20,7 @@ from shared.policy.document import load_policy
 from shared.policy.evaluate import Policy
 from shared.text.documents import from_folder
 from shared.text.language import UNDETERMINED, Detected, detect
-from shared.text.reading.lexicon import Hit
+from shared.text.reading.lexicon import LIKELY, Hit
 from shared.text.reading.rules import HeatNumbers, Rules, load_rules
 from shared.text.reading.words import Words
 
@@ -33,6 +33,7 @@ THREATS: tuple[Threat, ...] = get_args(Threat)
 WANTED: tuple[Wanted, ...] = get_args(Wanted)
 POLICY = "intake.retail.yaml"
 RULES = "reading.retail.yaml"
+_UNSURE = 0.8  # of the language model: below it, everyday words tell more
 MOST_READ = 20_000  # characters: what is longer is kept whole, and read so far
 MOST_TAGS = 100
 MOST_PASSAGES = 24
@@ -77,6 +78,8 @@ def read_text(rules: Rules, text: str, language: str | None = None) -> TextRead:
         detected = Detected(usual, 1.0, "everyday_words")
     else:
         detected = detect(text)
+        if detected.tag != usual and detected.confidence < _UNSURE and lexicon.is_of(words, LIKELY):
+            detected = Detected(usual, 1 - _UNSURE, "everyday_words")
         if rules.lexicon(detected.tag) is not lexicon:
             lexicon = rules.lexicon(detected.tag)
             words = lexicon.words(text)

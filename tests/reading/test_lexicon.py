@@ -17,6 +17,7 @@ def lexicon(block: str) -> Lexicon:
         lists={"who": "driver\ncourier"},
         forms={"don't": "do not", "dont": "do not", "i'm": "i am", "f*ing": "fucking"},
         negators=["not", "never", "no", "nobody"],
+        undone=["only", "make me"],
         openers=["i", "we", "but", "and"],
     )
 
@@ -63,6 +64,7 @@ def test_a_phrase_finds_whole_words_of_one_sentence(pattern: str, text: str, pas
         ("If you do not pay, I sue you", True),
         ("if you do not pay and I sue you", True),
         ("not only sue you", True),
+        ("do not make me sue you", True),
         ('The letter says "we sue you" and more', False),
         ("The letter says “we sue you” and more", False),
         ("The boys' room, I sue you, the girls' room", True),

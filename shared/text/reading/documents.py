@@ -18,6 +18,7 @@ class LexiconDocument(BaseModel):
     language: str | None = None
     forms: str = ""
     negators: str = ""
+    negators_undone: str = ""
     openers: str = ""
     everyday: str = ""
     lists: dict[str, str] = {}
@@ -32,20 +33,25 @@ def build(documents: Iterable[Mapping[str, Any]]) -> Lexicon:
     lists: dict[str, str] = {}
     labels: dict[str, str] = {}
     negators: list[str] = []
+    undone: list[str] = []
     openers: list[str] = []
     everyday: list[str] = []
     for document in documents:
         read = LexiconDocument.model_validate(document)
         forms.update(_forms(read.forms))
         negators += read.negators.split()
+        undone += [line.strip() for line in read.negators_undone.splitlines() if line.strip()]
         openers += read.openers.split()
         everyday += read.everyday.split()
         if twice := lists.keys() & read.lists.keys():
             raise ValueError(f"the list '{min(twice)}' is in two documents: give one of them another name")
         lists.update(read.lists)
-        for label, block in read.labels.items():
-            labels[label] = f"{labels[label]}\n{block}" if label in labels else block
-    return Lexicon(labels, lists=lists, forms=forms, negators=negators, openers=openers, everyday=everyday)
+        for several, block in read.labels.items():
+            for label in several.split():
+                labels[label] = f"{labels[label]}\n{block}" if label in labels else block
+    return Lexicon(
+        labels, lists=lists, forms=forms, negators=negators, undone=undone, openers=openers, everyday=everyday
+    )
 
 
 def _forms(block: str) -> dict[str, str]:

@@ -16,9 +16,9 @@ from shared.frozen import dataclass
 from shared.text.reading.patterns import Pattern, read_lists, read_patterns
 from shared.text.reading.words import Words, read_words
 
-_LOOK_BACK = 6
-_FEWEST, _ENOUGH, _SURE = 4, 200, 0.45  # words of a text that say its language, and the share of everyday ones
-_NOT_ONLY = frozenset(("only", "just", "nur", "seulement", "solo"))
+_LOOK_BACK = 8
+_FEWEST, _ENOUGH = 4, 200  # words of a text that say its language
+SURE, LIKELY = 0.45, 0.3  # share of everyday words that leaves no doubt, or less doubt than an unsure model
 Place = tuple[int, int]  # the first and the last word
 
 
@@ -90,7 +90,8 @@ class Lexicon:
     """Built once from a document's data, then only read. See `patterns` for how phrases are written.
 
     `labels` maps a label to its block of patterns, `forms` a spelling to the one that patterns use; `negators` turn a
-    phrase that follows in the same clause into nothing, unless one of the `openers` begins something new between them.
+    phrase that follows in the same clause into nothing, unless one of the `openers` begins something new between them, or one
+    of the phrases `undone` follows the negator ("not only", "do not make me").
     the `everyday` words show the language, and no pattern is looked for by them if it has others. Raises PatternRefused.
     """
 
@@ -101,11 +102,13 @@ class Lexicon:
         lists: Mapping[str, str] | None = None,
         forms: Mapping[str, str] | None = None,
         negators: Iterable[str] = (),
+        undone: Iterable[str] = (),
         openers: Iterable[str] = (),
         everyday: Iterable[str] = (),
     ) -> None:
         self.forms = dict(forms or {})
         self._negators = frozenset(negators)
+        self._undone = tuple(f"{phrase} " for phrase in undone)
         self._openers = frozenset(openers)
         self._everyday = frozenset(everyday)
         known = read_lists(lists or {})
@@ -129,13 +132,13 @@ class Lexicon:
         """The text, split and spelt as this lexicon needs it."""
         return read_words(text, self.forms)
 
-    def is_of(self, words: Words) -> bool:
-        """Whether these words leave no doubt that the text is in this lexicon's language; False: another way must tell.
+    def is_of(self, words: Words, share: float = SURE) -> bool:
+        """Whether so many words are everyday ones of this lexicon's language: `SURE` leaves no doubt.
 
         In English texts half of the words are everyday words; in others that share some with English, up to a quarter.
         """
         some = words.words[:_ENOUGH]
-        return len(some) >= _FEWEST and sum(map(self._everyday.__contains__, some)) >= _SURE * len(some)
+        return len(some) >= _FEWEST and sum(map(self._everyday.__contains__, some)) >= share * len(some)
 
     def find(self, words: Words) -> list[Hit]:
         """What the words show, in the order of the text; exceptions, negation and quotations are taken into account."""
@@ -271,7 +274,7 @@ class Lexicon:
             if words.clause[number] != clause or word in self._openers:
                 return False
             if word in self._negators:
-                return words.words[number + 1] not in _NOT_ONLY
+                return not words.normal.startswith(self._undone, words.places[number + 1])
         return False
 
 
