@@ -81,3 +81,11 @@ def test_the_same_delivery_twice_has_the_same_ids(case: Case) -> None:
     assert len({source["event_id"] for source, _ in first}) == len(first), (
         "the items of a delivery have ids of their own"
     )
+
+
+def test_half_an_emoji_costs_that_half_not_the_complaint() -> None:
+    """Systems in JavaScript cut previews anywhere. What only looks like a half, behind an escaped backslash, stays."""
+    text = rb"C:\\ud83d is late \ud83d\ude21 \uD83D! \ude21"
+    body = b'{"type": "inbound", "id": "e", "conversation": {"id": "c"}, "target": {"data": {"is_inbound": true, "text": "%s"}}}' % text
+    (result,) = trying.judge("front", trying.delivery_of("front", body, {}, {}))
+    assert (result["outcome"], result["events"][0]["contact"]["text"]) == ("complaint", "C:\\ud83d is late 😡 \ufffd! \ufffd")

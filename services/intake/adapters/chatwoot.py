@@ -29,6 +29,7 @@ STATUSES: dict[str, Status] = {
     "snoozed": "waiting",
     "3": "waiting",
 }
+SURVEY = ("content_attributes", "submitted_values", "csat_survey_response")
 TYPES = {"0": "incoming", "1": "outgoing", "2": "activity", "3": "template"}
 
 
@@ -53,6 +54,8 @@ class Chatwoot:
             out.reject(event_id, "conversation.id", "is required")
         elif event == "messagecreated":
             _message(out, body, body, conversation, about | {"record_id": record_id})
+        elif event == "messageupdated" and record_id is not None and (answer := part(body, *SURVEY)).get("feedback_message"):
+            _surveyed(out, body, answer, conversation, about | {"record_id": record_id})
         elif event == "conversationcreated":
             _opened(out, body, about | {"record_id": record_id})
         elif event == "conversationstatuschanged":
@@ -71,6 +74,22 @@ class Chatwoot:
                 f"{body['event']} carries no words of the customer",
             )
         return out.items
+
+
+def _surveyed(
+    out: Collected, body: dict[str, Any], answer: dict[str, Any], conversation: dict[str, Any], about: dict[str, Any]
+) -> None:
+    """What the customer wrote into the satisfaction survey."""
+    said = Said(
+        **about,
+        message_id=f"survey:{ident(body.get('id')) or about['record_id']}",
+        at=(first(body, "updated_at", "timestamp"),),
+        **_channel(body, conversation),
+        customer=_person(part(conversation, "meta", "sender") or part(body, "meta", "sender")),
+        text=answer["feedback_message"],
+        custom={"rating": answer.get("rating")},
+    )
+    out.contact(said)
 
 
 def _opened(out: Collected, body: dict[str, Any], about: dict[str, Any]) -> None:

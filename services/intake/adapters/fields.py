@@ -29,14 +29,23 @@ _NO_TIME = datetime(1970, 1, 2, tzinfo=UTC)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}").fullmatch
 _NUMBER = re.compile(r"-?\d{1,19}(\.\d{1,9})?").fullmatch
 _FOLD = str.maketrans("", "", "_- ")
+# An escaped backslash, a whole character of two halves, or one half alone (the only one that is a group).
+_HALVES = re.compile(rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})")
 
 
 def json_of(body: bytes) -> Any:
-    """The body as JSON. Raises Unreadable. Depth, numbers and halves of characters are bounded by the parser."""
+    """The body as JSON. Raises Unreadable. Depth and numbers are bounded by the parser.
+
+    Half a character becomes U+FFFD: senders in JavaScript cut previews in the middle of an emoji, and write what is left of it.
+    """
     if not body.strip():
         raise Unreadable(400, "Empty body", "the body is empty")
+    given = body.removeprefix(b"\xef\xbb\xbf")
     try:
-        return orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
+        try:
+            return orjson.loads(given)
+        except orjson.JSONDecodeError:
+            return orjson.loads(_HALVES.sub(lambda found: b"\\ufffd" if found[1] else found[0], given))
     except orjson.JSONDecodeError as error:
         detail = f"the body is not JSON in UTF-8: {error.msg} (line {error.lineno}, column {error.colno})"
         raise Unreadable(400, "Malformed JSON", detail) from None
@@ -193,7 +202,8 @@ def language(value: Any) -> str | None:
     )
 
 
-_ADDRESS_SCHEME = re.compile(r"^(?:tel|sms|whatsapp|sip|sips|messenger|callto):(?://)?", re.IGNORECASE)
+_ADDRESS_SCHEME = re.compile(r"^(?:tel|sms|whatsapp|sip|sips|callto):(?://)?", re.IGNORECASE)
+_NO_PHONE = re.compile(r"(?:messenger|instagram|fb-messenger):", re.IGNORECASE).match
 
 
 @lru_cache(maxsize=4096)
@@ -212,9 +222,10 @@ def phone(raw: str, region: str | None = None) -> Phone:
 
 
 def phones(values: Iterable[Any], region: str | None = None) -> tuple[Phone, ...]:
-    """Telephone numbers, each once. Values that hold no digit are none."""
+    """Telephone numbers, each once. Values that hold no digit are none, nor are ids of chat programs."""
     given = dict.fromkeys(filter(None, (short(value, 255) for value in values)))
-    return tuple(phone(raw, region) for raw in given if any(c.isdigit() for c in raw))[:20]
+    # A Messenger id is digits, too.
+    return tuple(phone(raw, region) for raw in given if any(c.isdigit() for c in raw) and not _NO_PHONE(raw))[:20]
 
 
 def emails(values: Iterable[Any]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.intake.adapters.collected import Collected, Said, Status, attachments, customer
-from services.intake.adapters.fields import at, first, ident, json_of, objects, part, truth, word
+from services.intake.adapters.fields import at, first, ident, json_of, objects, part, short, truth, word
 from services.intake.submissions import Delivery, Item, Unreadable
 from shared.contracts.complaints import Channel
 
@@ -202,6 +202,13 @@ def _plain(subject: Any) -> Any:
     return subject.replace("<p>", "").replace("</p>", "") if isinstance(subject, str) else None
 
 
+def _others(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two authors are two people: by their ids, unless one address says that they are one."""
+    named = ident(one.get("id")), ident(other.get("id"))
+    address, known = short(one.get("email")), short(other.get("email"))
+    return None not in named and named[0] != named[1] and not (address and known and address.lower() == known.lower())
+
+
 def _said(
     item: dict[str, Any], given: dict[str, Any], common: dict[str, Any], times: tuple[Any, ...], *, text: Any = None
 ) -> Said:
@@ -212,6 +219,9 @@ def _said(
         part(item, "source", "author") if word(at(item, "source", "author", "type")) in PEOPLE else {}
     )
     contact = people[0] if people else {}
+    if writes and who and _others(author, who):
+        # Somebody else in the conversation: nothing that is known of the first one is his.
+        who, contact = author, {}
     body = given.get("body")
     return Said(
         **common,

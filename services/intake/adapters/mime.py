@@ -116,7 +116,7 @@ class Part:
 
 def parse(data: bytes) -> Part:
     """The mail as a tree. Never fails: what is no mail at all is a text part without headers."""
-    ended = data.replace(b"\r\n", b"\n")
+    ended = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
     if b"\n" not in ended[:MAX_HEADER_BYTES] and b"\r" in ended:
         ended = ended.replace(b"\r", b"\n")
     start = len(ended) - len(ended.lstrip(b"\n"))
