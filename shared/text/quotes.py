@@ -20,6 +20,12 @@ _WROTE = (
 _ATTRIBUTION_END = re.compile(rf"(?:(?:{_WROTE})\b.{{0,120}}|\S.{{0,200}})[:：]\*?$", re.IGNORECASE)
 _WROTE_LINE = re.compile(rf"(?:^|[\s>）)\]\"”»,]){{1}}(?:{_WROTE})(?:\W|$)", re.IGNORECASE)
 _DATED = re.compile(r"\d{1,4}[./\-年 ,:]|@")
+# Where nothing below is marked as quoted: what only a mail program writes, and what only a person does ("on 3 March your agent wrote:").
+_BY_PROGRAM = re.compile(r"@|\d[:.h]\d\d\b")
+_BY_PERSON = re.compile(
+    r"\b(?:i|you|your|he|she|they|we|who|someone|somebody|agent|ich|ihre?|sie|er|mir|man|vous|votre|vos|je|usted|su|me|u|uw|ik)\b",
+    re.IGNORECASE,
+)
 _SEPARATOR = re.compile(r"[-_=*]{2,}\s?([^\W\d_][^-_=*]{4,60}?)\s?[-_=*]{2,}$")
 _FORWARD = re.compile(
     r"forward|weiterge|weitergeleit|transf[ée]r|reenviad|encaminhad|inoltrat|doorgestuurd|vidarebefordra|videresend|"
@@ -153,7 +159,8 @@ def _heading_block(heads: Sequence[str], i: int, after_rule: bool) -> bool:
 def _attribution(heads: Sequence[str], i: int) -> int:
     """Where the heading "On <date>, <name> wrote:" that begins here ends (the line after it); 0 if none does.
 
-    It may be broken over three lines, names a day or an address, and either says "wrote" or has quoted lines under it.
+    It may be broken over three lines, names a day or an address, and has quoted lines under it, or says "wrote" as only a
+    mail program does: with an address, or a time of day and no "you" or "he".
     """
     if _QUOTED.match(heads[i]):
         return 0
@@ -164,11 +171,12 @@ def _attribution(heads: Sequence[str], i: int) -> int:
             return 0
         joined = f"{joined} {bare}".strip()
         if bare[-1] in ":：*" and _ATTRIBUTION_END.search(joined) and _DATED.search(joined):
+            quoted = bool(_QUOTED.match(_next_line(heads, end + 1)))
+            if not quoted and (not _BY_PROGRAM.search(joined) or ("@" not in joined and _BY_PERSON.search(joined))):
+                return 0
             if _WROTE_LINE.search(joined) and (end > i or _starts_like_attribution(joined)):
                 return end + 1
-            if _QUOTED.match(_next_line(heads, end + 1)) and (end == i or _starts_like_attribution(joined)):
-                return end + 1
-            return 0
+            return end + 1 if quoted and (end == i or _starts_like_attribution(joined)) else 0
     return 0
 
 

@@ -40,6 +40,9 @@ WHOLE = {
     "one greater-than sign": "Bills have gone up.\n> 3 weeks without heating!\nI am tired of it.",
     "a dashed title": "--- My complaint ---\nIt leaks.",
     "what somebody wrote": "Your agent wrote on 3 March that I am a liar.\nHe wrote:\nYou are a liar.",
+    "what somebody wrote on a day": "It broke.\nOn 3 March your agent wrote:\n\"we will call\". You did not.",
+    "what somebody wrote at a time": "It broke.\nOn 3 March at 10:30 he wrote:\nwe will call\nYou did not.",
+    "what somebody wrote, in German": "Kaputt.\nAm 3.3.2026 um 10:30 Uhr hat Ihre Mitarbeiterin geschrieben:\nWir rufen an.\nNichts kam.",
     "a divider of two dashes and a long letter": "Dear all\n--\n" + "\n".join(f"Point {n}: it leaks." for n in range(20)),
     "forwarded": "See below.\n\n"
     "---------- Forwarded message ---------\nFrom: Care <care@shop.example>\nDate: Mon\nSubject: Re\nTo: Ada\n\nWe refuse.\n"
