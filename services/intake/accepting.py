@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 
+from services.intake import threads
 from services.intake.adapters import ADAPTERS, INTERNAL, comments
 from services.intake.adapters.email import SAME_ID
 from services.intake.group_commit import Answer, GroupCommit
@@ -44,13 +45,14 @@ STALE_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A submission that is stored (or was before, or conflicts with what was), and the complaint that it belongs to.
+    """A submission that is stored (or was before, or conflicts with what was), and the complaint that it belongs to: None for an
+    answer to an earlier message, which finds its complaint when it is normalized.
 
     `kind` is what it was read as; `reason` says why, where it is no contact.
     """
 
     event_id: str
-    complaint_id: UUID
+    complaint_id: UUID | None
     answer: Answer
     kind: str = ""
     reason: str | None = None
@@ -126,7 +128,12 @@ class Accepting:
             headers = {**delivery.headers, SAME_ID: hashlib.sha256(delivery.body).hexdigest()[:16]}
             return await self.keep(replace(delivery, id=ids.time_ordered_id(), headers=headers), adapter, carrier)
         return [
-            replace(each, kind=kind_of(item), reason=getattr(item, "reason", None))
+            replace(
+                each,
+                complaint_id=None if threads.answers(item) else each.complaint_id,
+                kind=kind_of(item),
+                reason=getattr(item, "reason", None),
+            )
             for each, item in zip(answered, told, strict=True)
         ]
 

@@ -28,10 +28,14 @@ RETRY_AFTER_S = 5
 
 _ITEM = {
     "type": "object",
-    "required": ["event_id", "complaint_id", "outcome", "kind"],
+    "required": ["event_id", "outcome", "kind"],
     "properties": {
         "event_id": {"type": "string"},
-        "complaint_id": {"type": "string", "format": "uuid"},
+        "complaint_id": {
+            "type": "string",
+            "format": "uuid",
+            "description": "Missing for an answer to an earlier message: it finds its complaint a moment later.",
+        },
         "outcome": {"type": "string", "enum": ["accepted", "duplicate", "conflict"]},
         "kind": {"type": "string", "enum": ["contact", "reply", "status", "set_aside", "rejected", "dead_letter"]},
         "reason": {"type": "string"},
@@ -94,5 +98,7 @@ def add_routes(app: Api, accepting: Accepting, sources: Sources, keys: Authentic
 
 
 def _told(item: Answered) -> dict[str, str]:
-    told = {"event_id": item.event_id, "complaint_id": str(item.complaint_id), "outcome": item.answer, "kind": item.kind}
+    told = {"event_id": item.event_id, "outcome": item.answer, "kind": item.kind}
+    if item.complaint_id is not None:
+        told["complaint_id"] = str(item.complaint_id)
     return told if item.reason is None else {**told, "reason": item.reason}

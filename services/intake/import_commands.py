@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -54,16 +55,14 @@ def import_file(
     if not load.items:
         raise Failed(f"{path} holds no {'mail' if load.kind == 'mail' else 'rows'}")
     client = Client(SERVICE, url, key)
-    pieces = load.pieces
-    first = next(pieces)
-    _look(client, source, first, path, show=preview, as_json=as_json)
+    seen = _look(client, source, load, path, show=preview, as_json=as_json)
     if preview:
         return
     state = Journal.of(path, load, source, client.url, again)
     if state.done and not as_json:
         typer.echo(f"going on after {state.done} of {load.items}", err=True)
     written = outcomes or path.with_name(path.name + ".outcomes.csv")
-    _run(client, source, load, _all(first, pieces), state, written)
+    _run(client, source, load, chain(seen, load.pieces), state, written)
     _tell(state, load, written, as_json)
 
 
@@ -99,23 +98,31 @@ class Journal:
         unfinished.replace(self.file)
 
 
-def _all(first: Piece, rest: Iterator[Piece]) -> Iterator[Piece]:
-    yield first
-    yield from rest
+def _look(client: Client, source: str, load: Load, path: Path, *, show: bool, as_json: bool) -> list[Piece]:
+    """What the first items would become; returns the pieces that were taken for it. Nothing is stored.
 
-
-def _look(client: Client, source: str, piece: Piece, path: Path, *, show: bool, as_json: bool) -> None:
-    """What the first items would become. A file that cannot be read at all ends here: nothing was stored."""
+    A file that cannot be read at all ends here. Of a mailbox one mail that can be read is enough to go on.
+    """
     from services.intake.trying import sentence
 
-    found = client.post(f"/v1/deliveries/{source}?preview", piece.body, content_type=piece.content_type)["items"]
-    if len(found) == 1 and found[0]["outcome"] == "dead_letter":
-        raise Failed(f"{path}: {found[0]['reason']}")
+    taken: list[Piece] = []
+    found: list[tuple[str, dict[str, Any]]] = []
+    for piece in load.pieces:
+        taken.append(piece)
+        items = client.post(f"/v1/deliveries/{source}?preview", piece.body, content_type=piece.content_type)["items"]
+        labels = piece.labels if len(items) == len(piece.labels) else piece.labels[:1] * len(items)
+        found += zip(labels, items, strict=True)
+        readable = any(result["outcome"] != "dead_letter" for _, result in found)
+        if load.kind != "mail" or len(found) >= PREVIEWED or (readable and not show):
+            break
+    if not readable:
+        raise Failed(f"{path}: {found[0][1]['reason']}")
     if show and as_json:
-        print_json(found[:PREVIEWED])
+        print_json([result for _, result in found[:PREVIEWED]])
     elif show:
-        for label, result in zip(piece.labels, found[:PREVIEWED], strict=False):
+        for label, result in found[:PREVIEWED]:
             typer.echo(f"{label}: {sentence(result)}")
+    return taken
 
 
 def _run(client: Client, source: str, load: Load, pieces: Iterator[Piece], state: Journal, outcomes: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
+from services.intake.submissions import ContactSubmission, ReplySubmission, Submission
 from shared.contracts import ids, letters
 from shared.contracts.complaints import Contact
 from shared.contracts.letters import LetterId
@@ -44,6 +45,14 @@ class Threaded:
     def links(self) -> list[Link]:
         """What later messages can find it by."""
         return [(message, person) for message in self.own + self.answered for person in self.people]
+
+
+def answers(submission: Submission) -> bool:
+    """Whether it names an earlier message, whose complaint it may join."""
+    if not isinstance(submission, ContactSubmission | ReplySubmission):
+        return False
+    contact = submission.contact
+    return contact.source.system in LINKED and contact.thread is not None
 
 
 def threaded(id_key: bytes, contact: Contact, people: Collection[UUID]) -> Threaded | None:

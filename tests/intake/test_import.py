@@ -148,3 +148,62 @@ async def test_what_is_not_there_or_not_known_is_told(bed: Bed, tmp_path: Path, 
     assert "There is no source of this name" in capsys.readouterr().err
     file.write_text("\n")
     assert await amends(bed, file, "--source", "crm") == 1
+
+
+MBOX = """\
+From ada@example.org Mon Mar  2 09:00:00 2026
+From: ada@example.org
+To: care@shop.example
+Message-ID: <a@x>
+
+It leaks.
+>From the first day on.
+
+From care@shop.example Mon Mar  2 10:00:00 2026
+From: care@shop.example
+To: ada@example.org
+Message-ID: <s@shop.example>
+In-Reply-To: <a@x>
+
+We will call you.
+
+From ada@example.org Mon Mar  2 11:00:00 2026
+From: ada@example.org
+To: care@shop.example
+Message-ID: <b@x>
+In-Reply-To: <s@shop.example>
+
+You did not.
+"""
+
+
+async def test_the_outcomes_name_no_complaint_that_there_is_not(bed: Bed, tmp_path: Path) -> None:
+    await bed.add("care", "email", own="shop.example")
+    path = tmp_path / "box.mbox"
+    path.write_text(MBOX)
+    assert await amends(bed, path, "--source", "care") == 0
+    assert await bed.settle() == {"<a@x>": "complaint", "<s@shop.example>": "reply", "<b@x>": "contact"}
+    told = {row["event_id"]: row["complaint_id"] for row in rows_of(tmp_path / "box.mbox.outcomes.csv")}
+    async with bed.pool.acquire() as conn:
+        known = {str(row[0]) for row in await conn.fetch("select complaint_id from complaint_state")}
+    assert known == {told["<a@x>"]}
+    assert (told["<s@shop.example>"], told["<b@x>"]) == ("", ""), "whose complaint an answer joins is known later"
+
+
+async def test_a_preview_of_a_mailbox_shows_its_first_mails(bed: Bed, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "box.mbox"
+    path.write_text(MBOX)
+    assert await amends(bed, path, "--source", "post", "--preview", "--json") == 0
+    first, *others = json.loads(capsys.readouterr().out)
+    assert first["events"][0]["contact"]["text"] == "It leaks.\nFrom the first day on."
+    assert len(others) == 2
+    assert await bed.outcomes() == {}
+
+
+async def test_one_empty_mail_does_not_keep_the_others_out(bed: Bed, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mails").mkdir()
+    (tmp_path / "mails" / "1.eml").write_bytes(b"")
+    (tmp_path / "mails" / "2.eml").write_bytes(mail(Message_ID="<a@x>"))
+    assert await amends(bed, tmp_path / "mails", "--source", "post") == 1
+    assert "1 of 2 items could not be used" in capsys.readouterr().err
+    assert (await bed.settle())["<a@x>"] == "complaint"
