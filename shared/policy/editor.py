@@ -7,11 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic.json_schema import models_json_schema
+
 from shared.policy import schemas
 from shared.policy.guardrails import METRICS
 from shared.policy.kinds import KINDS
 from shared.policy.outcomes import Kind, Outcome
 from shared.policy.shape import Document
+from shared.text.drafts.rules import RulesDocument as DraftRulesDocument
+from shared.text.reading.documents import LexiconDocument
+from shared.text.reading.rules import RulesDocument as ReadingRulesDocument
+
+_READ = "ReadingRules, DraftRules: how complaints and drafts are read, by the phrases of lexicons"
 
 _DURATION = {"type": "string", "pattern": r"^(0|[1-9][0-9]*)(m|h|d|w|bm|bh|bd)$"}
 _AMOUNT = {
@@ -23,14 +30,39 @@ _AMOUNT = {
 
 
 def document_schema() -> dict[str, Any]:
-    """The schema of every kind of document; what can be decided depends on `kind`."""
-    schema = Document.model_json_schema(by_alias=True)
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Amends policy", **schema}
-    schema["properties"]["kind"]["description"] = "\n".join(f"{name}: {kind.doc}" for name, kind in KINDS.items())
-    limits = schema["$defs"]["Guardrails"]["properties"]["limits"]
+    """The schema of every kind of document, and of the lexicons beside reading and draft rules (they have no `kind`)."""
+    models = (Document, ReadingRulesDocument, DraftRulesDocument, LexiconDocument)
+    names, given = models_json_schema([(model, "validation") for model in models], by_alias=True)
+    policy, reading, drafts, lexicon = (names[model, "validation"] for model in models)
+    defs = given["$defs"]
+    limits = defs["Guardrails"]["properties"]["limits"]
     limits["properties"] = {name: {"description": doc} for name, (_, doc) in METRICS.items()}
-    schema["allOf"] = [_of_kind(name, kind) for name, kind in KINDS.items()]
-    return schema
+    defs[policy["$ref"].rpartition("/")[2]]["allOf"] = [_of_kind(name, kind) for name, kind in KINDS.items()]
+    # An editor completes `kind` from here, and the rest from the form that it names.
+    kinds = [*KINDS, "ReadingRules", "DraftRules"]
+    about = [f"{name}: {kind.doc}" for name, kind in KINDS.items()] + [_READ]
+    other = {
+        "properties": {"kind": {"enum": kinds, "description": "\n".join(about)}},
+        "required": ["kind"],
+        "allOf": [
+            {"if": _is("ReadingRules"), "then": reading},
+            {"if": _is("DraftRules"), "then": drafts},
+            {"if": {"properties": {"kind": {"enum": list(KINDS)}}, "required": ["kind"]}, "then": policy},
+        ],
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Amends policy",
+        "type": "object",
+        "if": {"anyOf": [{"required": [name]} for name in ("language", "labels", "lists", "forms")]},
+        "then": lexicon,
+        "else": other,
+        "$defs": defs,
+    }
+
+
+def _is(kind: str) -> dict[str, Any]:
+    return {"properties": {"kind": {"const": kind}}, "required": ["kind"]}
 
 
 def _of_kind(name: str, kind: Kind) -> dict[str, Any]:
@@ -47,7 +79,7 @@ def _of_kind(name: str, kind: Kind) -> dict[str, Any]:
         "aggregate": {"propertyNames": {"enum": [key for key, each in kind.outcomes.items() if each.ordered]}},
     }
     return {
-        "if": {"properties": {"kind": {"const": name}}, "required": ["kind"]},
+        "if": _is(name),
         "then": {"properties": {"spec": {"properties": spec}}},
     }
 
