@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from shared.postgres.pool import Connection
 from shared.vault import KeyStore, new_key, open_sealed, seal
 
-INSERT_KEYS = "insert into delivery_key (delivery_id, wrapped) select * from unnest($1::uuid[], $2::bytea[])"
 KEYS = "select delivery_id, wrapped from delivery_key where delivery_id = any($1::uuid[])"
 MARK = """
 insert into delivery_to_erase (delivery_id)
@@ -43,12 +42,13 @@ update delivery set body = '', headers = '{}' from ready where delivery.id = rea
 """
 
 
-async def sealed(conn: Connection, keys: KeyStore, bodies: Sequence[tuple[UUID, bytes]]) -> list[bytes]:
-    """The bodies sealed, their keys stored in the same transaction."""
-    fresh = [new_key() for _ in bodies]
-    wrapped = [keys.wrap(key, delivery_id.bytes) for key, (delivery_id, _) in zip(fresh, bodies, strict=True)]
-    await conn.execute(INSERT_KEYS, [delivery_id for delivery_id, _ in bodies], wrapped)
-    return [seal(AESGCM(key), body, delivery_id.bytes) for key, (delivery_id, body) in zip(fresh, bodies, strict=True)]
+def sealed(keys: KeyStore, bodies: Sequence[tuple[UUID, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Of each delivery (id, body) its key, wrapped, and the body sealed with it: to be stored in one transaction."""
+    done = []
+    for delivery_id, body in bodies:
+        key = new_key()
+        done.append((keys.wrap(key, delivery_id.bytes), seal(AESGCM(key), body, delivery_id.bytes)))
+    return done
 
 
 async def opened(conn: Connection, keys: KeyStore, rows: Iterable[Any]) -> dict[UUID, bytes]:

@@ -14,22 +14,31 @@ from shared.frozen import dataclass
 from shared.postgres.pool import Connection
 from shared.vault import KeyStore
 
-# The first of two with the same event id wins, within a request, between requests and between replicas.
-INSERT_SUBMISSIONS = """
-insert into submission (source, event_id, delivery_id, item, sha256, complaint_id)
-select * from unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::bytea[], $6::uuid[])
-on conflict (source, event_id) do nothing
-returning delivery_id, item
+# The first of two with the same event id wins, within a request, between requests and between replicas. Of a delivery in which
+# nothing is new, nothing is kept. One statement, and so one round trip, for those who wait for their answer.
+STORE = """
+with new as (
+    insert into submission (source, event_id, delivery_id, item, sha256, complaint_id)
+    select * from unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::bytea[], $6::uuid[])
+    on conflict (source, event_id) do nothing
+    returning delivery_id, item
+), waiting as (
+    insert into inbox (delivery_id, items) select delivery_id, count(*) from new group by 1 returning delivery_id
+), keys as (
+    insert into delivery_key (delivery_id, wrapped)
+    select id, wrapped from unnest($7::uuid[], $8::bytea[]) as key (id, wrapped) where id in (select delivery_id from waiting)
+), kept as (
+    insert into delivery (id, source, adapter, received_at, content_type, headers, body, traceparent)
+    select id, source, adapter, received_at, content_type, headers, body, traceparent
+    from unnest($7::uuid[], $9::text[], $10::text[], $11::timestamptz[], $12::text[], $13::text[]::json[], $14::bytea[], $15::text[])
+        as one (id, source, adapter, received_at, content_type, headers, body, traceparent)
+    where id in (select delivery_id from waiting)
+)
+select delivery_id, item from new
 """
 EARLIER = """
 select submission.source, submission.event_id, sha256 from submission
 join unnest($1::text[], $2::text[]) as asked (source, event_id) using (source, event_id)
-"""
-INSERT_DELIVERIES = """
-insert into delivery (id, source, adapter, received_at, content_type, headers, body, traceparent)
-select id, source, adapter, received_at, content_type, headers, body, traceparent
-from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[]::json[], $7::bytea[], $8::text[])
-    as new (id, source, adapter, received_at, content_type, headers, body, traceparent)
 """
 # A delivery that could not be read and now can: its items take the place of the one that stood for all of it.
 INSERT_ITEMS = """
@@ -41,9 +50,15 @@ returning item, complaint_id
 """
 DELETE_WHOLE = "delete from submission where delivery_id = $1 and item = -1"
 INSERT_INBOX = "insert into inbox (delivery_id, items) select * from unnest($1::uuid[], $2::int[])"
-# Another replica's deliveries are skipped, not waited for.
-LOCK_INBOX = "select delivery_id, items from inbox order by delivery_id limit $1 for update skip locked"
-DELETE_INBOX = "delete from inbox where delivery_id = any($1::uuid[])"
+# In order of arrival, until they hold so many submissions; one delivery at least. Another replica's are skipped, not waited for.
+TAKE_INBOX = """
+with first as materialized (
+    select delivery_id, items from inbox order by delivery_id limit $1 for update skip locked
+), counted as (
+    select delivery_id, sum(items) over (order by delivery_id) - items as before from first
+)
+delete from inbox using counted where inbox.delivery_id = counted.delivery_id and before < $2 returning inbox.delivery_id
+"""
 DELIVERIES = """
 select id, source, adapter, received_at, content_type, headers, body, traceparent from delivery where id = any($1::uuid[])
 """
@@ -106,55 +121,38 @@ async def store(
 
     Returns the (delivery, item) pairs that are new, and for the others the hash of what was accepted earlier under their id.
     """
-    new = {
-        (row[0], row[1])
-        for row in await conn.fetch(
-            INSERT_SUBMISSIONS,
-            [a.delivery.source for a in batch],
-            [a.identity.event_id for a in batch],
-            [a.delivery.id for a in batch],
-            [a.item for a in batch],
-            [a.identity.sha256 for a in batch],
-            [a.complaint_id for a in batch],
-        )
-    }
+    each = list({a.delivery.id: a for a in batch}.values())
+    sealed = sealing.sealed(keys, [(a.delivery.id, a.delivery.body) for a in each])
+    rows = await conn.fetch(
+        STORE,
+        [a.delivery.source for a in batch],
+        [a.identity.event_id for a in batch],
+        [a.delivery.id for a in batch],
+        [a.item for a in batch],
+        [a.identity.sha256 for a in batch],
+        [a.complaint_id for a in batch],
+        [a.delivery.id for a in each],
+        [wrapped for wrapped, _ in sealed],
+        [a.delivery.source for a in each],
+        [a.adapter for a in each],
+        [a.delivery.received_at for a in each],
+        [a.delivery.content_type for a in each],
+        [orjson.dumps(dict(a.delivery.headers)).decode() for a in each],
+        [body for _, body in sealed],
+        [a.traceparent for a in each],
+    )
+    new = {(row[0], row[1]) for row in rows}
     rest = [a for a in batch if (a.delivery.id, a.item) not in new]
     earlier: dict[tuple[str, str], bytes] = {}
     if rest:
-        rows = await conn.fetch(EARLIER, [a.delivery.source for a in rest], [a.identity.event_id for a in rest])
-        earlier = {(row[0], row[1]): row[2] for row in rows}
-    if new:
-        counts: dict[UUID, int] = {}
-        for delivery_id, _ in new:
-            counts[delivery_id] = counts.get(delivery_id, 0) + 1
-        kept = list({a.delivery.id: a for a in batch if a.delivery.id in counts}.values())
-        bodies = await sealing.sealed(conn, keys, [(a.delivery.id, a.delivery.body) for a in kept])
-        await conn.execute(
-            INSERT_DELIVERIES,
-            [a.delivery.id for a in kept],
-            [a.delivery.source for a in kept],
-            [a.adapter for a in kept],
-            [a.delivery.received_at for a in kept],
-            [a.delivery.content_type for a in kept],
-            [orjson.dumps(dict(a.delivery.headers)).decode() for a in kept],
-            bodies,
-            [a.traceparent for a in kept],
-        )
-        await conn.execute(INSERT_INBOX, list(counts), list(counts.values()))
+        found = await conn.fetch(EARLIER, [a.delivery.source for a in rest], [a.identity.event_id for a in rest])
+        earlier = {(row[0], row[1]): row[2] for row in found}
     return new, earlier
 
 
 async def take_inbox(conn: Connection, *, deliveries: int, items: int) -> list[UUID]:
     """Take deliveries off the inbox, in order of arrival, until they hold `items` submissions (one delivery at least)."""
-    taken: list[UUID] = []
-    for row in await conn.fetch(LOCK_INBOX, deliveries):
-        taken.append(row[0])
-        items -= row[1]
-        if items <= 0:
-            break
-    if taken:
-        await conn.execute(DELETE_INBOX, taken)
-    return taken
+    return sorted(row[0] for row in await conn.fetch(TAKE_INBOX, deliveries, items))
 
 
 async def load(conn: Connection, keys: KeyStore, ids: Sequence[UUID]) -> list[Stored]:
