@@ -78,12 +78,14 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A pattern of a label. Part number `anchor` is looked for first; the others stand anywhere in its sentence."""
+    """A pattern of a label. `part` is looked for first; the others stand anywhere in its sentence."""
 
     label: str
     pattern: Pattern
-    parts: tuple[_Part, ...]
-    anchor: int
+    part: _Part
+    others: tuple[_Part, ...]
+    excepts: bool  # shows nothing itself
+    anyhow: bool  # also after negation and in quotes
 
 
 class Lexicon:
@@ -124,7 +126,9 @@ class Lexicon:
                 parts.append(_Part(found, part.gaps, rarest))
             chosen = [part.runs[made.anchor] for part, made in zip(pattern.parts, parts, strict=True)]
             first = min(range(len(chosen)), key=lambda i: often(chosen[i]))
-            anchors.setdefault(chosen[first], []).append(_Rule(label, pattern, tuple(parts), first))
+            others = (*parts[:first], *parts[first + 1 :])
+            excepts, anyhow = pattern.exception or pattern.sentence_exception, pattern.after_negation and pattern.in_quotes
+            anchors.setdefault(chosen[first], []).append(_Rule(label, pattern, parts[first], others, excepts, anyhow))
         self._rules = list(anchors.values())
         self._automaton = _automaton(anchors)
 
@@ -158,13 +162,10 @@ class Lexicon:
         doubts: list[tuple[_Rule, list[Place]]] = []
         for number, places in begun.items():
             for rule in self._rules[number]:
-                if rule.pattern.exception or rule.pattern.sentence_exception:
+                if rule.excepts:
                     doubts.append((rule, places))
-                else:
-                    hits += [
-                        Hit(rule.label, first, last, rule.pattern.source)
-                        for first, last in self._whole(rule, places, words)
-                    ]
+                elif whole := self._whole(rule, places, words):
+                    hits += [Hit(rule.label, first, last, rule.pattern.source) for first, last in whole]
         if doubts and hits:
             hits = self._without_exceptions(hits, doubts, words)
         hits.sort(key=itemgetter(1))
@@ -184,23 +185,21 @@ class Lexicon:
                         overlapped.setdefault(rule.label, []).append((first, last))
                     else:
                         silenced.add((rule.label, words.sentence[first]))
-        return [
-            hit
-            for hit in hits
-            if (hit.label, words.sentence[hit.first]) not in silenced
-            and not _excepted(hit, overlapped.get(hit.label, ()))
-        ]
+        if silenced:
+            hits = [hit for hit in hits if (hit.label, words.sentence[hit.first]) not in silenced]
+        if overlapped:
+            hits = [hit for hit in hits if hit.label not in overlapped or not _excepted(hit, overlapped[hit.label])]
+        return hits
 
     def _whole(self, rule: _Rule, places: Sequence[Place], words: Words) -> Sequence[Place]:
         """The places of a rule whose anchor stands at `places`."""
-        pattern = rule.pattern
-        part = rule.parts[rule.anchor]
-        found = places if len(part.runs) == 1 else self._around(part, pattern, places, words)
-        if found and not (pattern.after_negation and pattern.in_quotes):
-            found = [place for place in found if self._said(pattern, place, words)]
-        for number, other in enumerate(rule.parts):
-            if number != rule.anchor and found:
-                found = self._beside(other, pattern, found, words)
+        part = rule.part
+        found = self._around(part, rule.pattern, places, words) if part.gaps else places
+        if found and not rule.anyhow:
+            found = [place for place in found if self._said(rule.pattern, place, words)]
+        for other in rule.others:
+            if found:
+                found = self._beside(other, rule.pattern, found, words)
         return found
 
     def _beside(self, part: _Part, pattern: Pattern, places: Sequence[Place], words: Words) -> Sequence[Place]:
@@ -227,6 +226,8 @@ class Lexicon:
             run, gap, longer = part.runs[number], part.gaps[number - 1], []
             firsts, prefixes = run.firsts, run.prefixes
             for first, last in places:
+                if not prefixes and firsts.isdisjoint(text[last + 1 : last + gap + 2]):
+                    continue  # as most do
                 inside = sentence[first]
                 for start in range(last + 1, min(last + gap + 2, len(text))):
                     if sentence[start] != inside:
@@ -243,6 +244,8 @@ class Lexicon:
             run, gap, longer = part.runs[number], part.gaps[number], []
             firsts, prefixes = run.firsts, run.prefixes
             for first, last in places:
+                if not prefixes and firsts.isdisjoint(text[max(first - gap - run.longest, 0) : first]):
+                    continue
                 inside = sentence[first]
                 for start in range(first - 1, max(first - gap - run.longest - 1, -1), -1):
                     if sentence[start] != inside:
@@ -266,7 +269,8 @@ class Lexicon:
         )
 
     def _negated(self, words: Words, first: int) -> bool:
-        if words.words[first] in self._openers:
+        before = words.words[max(first - _LOOK_BACK, 0) : first]
+        if self._negators.isdisjoint(before) or words.words[first] in self._openers:
             return False
         clause = words.clause[first]
         for number in range(first - 1, max(first - 1 - _LOOK_BACK, -1), -1):
