@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +11,7 @@ import structlog
 from services.followup.links import Links
 from services.followup.words import TemplateRefused, Templates, Words
 from shared.contracts.decision import Message
+from shared.frozen import dataclass, replace
 
 log = structlog.get_logger(__name__)
 

@@ -29,7 +29,8 @@ from shared.postgres.saves import Also
 from shared.telemetry import metrics
 
 _STATE = TypeAdapter(FollowUpState)
-_PROMISES = (PromiseProposed, PromiseMade, PromiseKept, PromiseBroken, PromiseWithdrawn)
+_PROMISES = frozenset((PromiseProposed, PromiseMade, PromiseKept, PromiseBroken, PromiseWithdrawn))
+_TASKS = frozenset((TaskCreated, TaskDone))
 # The fact that the customer has bought from us again: what a shop may tell about them.
 RETURNED = "customer_returned"
 SERVICE = "followup"
@@ -138,15 +139,16 @@ def lists(id_key: bytes) -> Also:
             if item.event is not None and item.event.type == ComplaintReceived.TYPE:
                 received.add(item.subject)
             for event in decision.events:
-                if isinstance(event, _PROMISES):
+                # Not isinstance(): of pydantic models it is many times as dear, and every event comes by here.
+                if type(event) in _PROMISES:
                     promised.add(item.subject)
                     metrics.PROMISES.labels(SERVICE, event.TYPE.split(".")[2].removeprefix("promise_")).inc()
-                elif isinstance(event, TaskCreated | TaskDone):
+                elif type(event) in _TASKS:
                     tasked.add(item.subject)
-                elif isinstance(event, OutcomeRecorded):
+                elif type(event) is OutcomeRecorded:
                     recorded[item.subject] = event
                     metrics.OUTCOMES.labels(SERVICE, event.outcome).inc()
-                elif isinstance(event, FactChecked) and event.fact == RETURNED and event.proved:
+                elif type(event) is FactChecked and event.fact == RETURNED and event.proved:
                     returned.add(item.subject)
         if gone := sorted(subject for subject, row in work.rows.items() if row.erased):
             for forget in FORGET:

@@ -206,7 +206,7 @@ class Fold:
         self, row: Row[Any], item: Input, subject: str, event_type: str, value: bytes, parent: tracing.Carrier
     ) -> None:
         row.sequence += 1
-        event_id = str(ids.event_id(self._id_key, self._service, item.subject, row.sequence))
+        event_id = ids.event_id_text(self._id_key, self._service, item.subject, row.sequence)
         carrier = tracing.creation(parent, self._topic, event_type=event_type, event_id=event_id, complaint_id=subject)
         headers = encode_headers(
             event_id=event_id,

@@ -285,9 +285,8 @@ class Saves(Generic[S]):
         metrics.BATCH_EVENTS.labels(self._service).observe(len(work.handled))
         for event_type, count in Counter(item.event.type for item, _ in work.handled if item.event is not None).items():
             metrics.EVENTS_HANDLED.labels(self._service, event_type).inc(count)
-        for item, _ in work.handled:
-            if item.kind == "timer":
-                metrics.TIMERS_FIRED.labels(self._service, item.body.name).inc()
+        for name, count in Counter(item.body.name for item, _ in work.handled if item.kind == "timer").items():
+            metrics.TIMERS_FIRED.labels(self._service, name).inc(count)
         if work.duplicates:
             metrics.EVENTS_DUPLICATE.labels(self._service).inc(work.duplicates)
         if work.hold:

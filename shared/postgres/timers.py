@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from operator import itemgetter
 from typing import Any
 
 import structlog
@@ -145,18 +146,19 @@ class Timers:
         if rows:
             await failpoints.reach("timers.after_claim")
         inputs = []
-        for row in sorted(rows, key=lambda row: row["due_at"]):
-            metrics.TIMER_LAG.labels(self._service).observe(max(0.0, row["late_s"]))
-            subject, name, due_at = row["complaint_id"], row["name"], row["due_at"]
+        lag = metrics.TIMER_LAG.labels(self._service)
+        for subject, name, due_at, traceparent, late_s in sorted(rows, key=itemgetter(2)):
+            lag.observe(max(0.0, late_s))
+            text = str(subject)
             inputs.append(
                 Input(
                     kind="timer",
                     subject=subject,
                     body=Due(name, due_at),
-                    reference=f"timer/{subject}/{name}",
-                    carrier=tracing.fire(name, tracing.parse(row["traceparent"]), str(subject), due_at),
+                    reference=f"timer/{text}/{name}",
+                    carrier=tracing.fire(name, tracing.parse(traceparent), text, due_at),
                     causation_id=f"timer:{name}",
-                    correlation_id=str(subject),
+                    correlation_id=text,
                 )
             )
         self._taken = inputs

@@ -165,7 +165,7 @@ def _next(state: S, cited: PolicyCitation) -> Decision[S]:
         return Decision(after, (), (timer,))
     event = CheckInScheduled(
         number=number, kind=step.kind, due_at=step.due_at, channel=channel, fact=step.fact, moved_because=step.moved,
-        policy=cited.model_copy(update={"rules": step.rules}) if step.rules else cited,
+        policy=cited.model_copy(update={"rules": step.rules}) if step.rules not in ((), cited.rules) else cited,
     )  # fmt: skip
     return Decision(after, (event,), (timer,))
 
