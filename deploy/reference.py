@@ -87,9 +87,8 @@ def settings_page() -> str:
     """The text of docs/reference/settings.md."""
     from services.escalation.settings import EscalationSettings
     from services.followup.settings import FollowUpSettings
-    from shared.config import KafkaSettings, RecordsSettings, ServiceSettings, SmtpSettings
+    from shared.config import KafkaSettings, OidcSettings, RecordsSettings, ServiceSettings, SmtpSettings
     from shared.delivery.settings import DeliverySettings
-    from shared.http.oidc import OidcSettings
 
     parts: tuple[tuple[str, type[BaseSettings]], ...] = (
         ("Service", ServiceSettings),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from aiokafka.helpers import create_ssl_context
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import StartRefused
-from shared.vault import MasterKeys, read_master_keys
+
+if TYPE_CHECKING:
+    from shared.vault import MasterKeys
 
 T = TypeVar("T", bound=BaseSettings)
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -80,6 +82,19 @@ class KafkaSettings(BaseSettings):
         return context
 
 
+class OidcSettings(BaseSettings):
+    """The identity provider. Without an issuer only API keys are taken."""
+
+    model_config = SettingsConfigDict(env_prefix="AMENDS_OIDC_", frozen=True, extra="ignore")
+
+    issuer: str = Field("", description="Who signs the tokens (`iss`), exactly as it stands in them. Empty: no tokens are taken.")
+    audience: str = Field("", description="For whom they must be (`aud`).")
+    jwks_url: str = Field("", description="Where the provider's public keys are (JWKS, https).")
+    jwks_file: Path | None = Field(None, description="The same as a file, instead of the address.")
+    roles_claim: str = Field("roles", description="Where the roles are in a token; dots lead inside, e.g. 'realm_access.roles'.")
+    name_claim: str = Field("preferred_username", description="What somebody is called in events (`by`).")
+
+
 class ServiceSettings(BaseSettings):
     """What every service needs."""
 
@@ -113,6 +128,8 @@ class ServiceSettings(BaseSettings):
         """The master keys; refuses to start without."""
         if self.master_key_file is None:
             raise StartRefused("AMENDS_MASTER_KEY_FILE is not set; make one with: echo first $(openssl rand -hex 32)")
+        from shared.vault import read_master_keys  # a cipher is megabytes, and half of the services need none
+
         return read_master_keys(self.master_key_file)
 
     def id_key_bytes(self) -> bytes:

@@ -25,13 +25,12 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter
 
 from shared import clock, failpoints
-from shared.config import KafkaSettings, ServiceSettings, load
+from shared.config import KafkaSettings, OidcSettings, ServiceSettings, load
 from shared.delivery.routes import Route
 from shared.delivery.sender import Sender, routes
 from shared.delivery.settings import DeliverySettings, EndpointsFile
 from shared.errors import StartRefused
-from shared.http.keys import Authenticator
-from shared.http.oidc import OidcSettings, People
+from shared.http.keys import Authenticator, People
 from shared.http.server import Server
 from shared.kafka.consume import BatchHandler, Consumer
 from shared.kafka.producer import Producer
@@ -174,9 +173,7 @@ async def _serve(service: str, settings: ServiceSettings, kafka: KafkaSettings, 
     producer = Producer(kafka, service=service)
     progress = Progress()
     relay = Relay(service=service, pool=pool, sender=producer, progress=progress)
-    oidc = load(OidcSettings)
-    people = People(oidc) if oidc.issuer else None
-    keys = Authenticator(lambda: api_keys.load(pool), refresh_s=10.0, people=people)
+    keys = Authenticator(lambda: api_keys.load(pool), refresh_s=10.0, people=_people(load(OidcSettings)))
     parts = build(Base(service, settings, kafka, pool, relay, progress, keys))
     progress.require("postgres", lambda: _postgres_ready(pool, service))
     server = Server(parts.app, settings.http_host, settings.http_port)
@@ -221,6 +218,15 @@ async def _serve(service: str, settings: ServiceSettings, kafka: KafkaSettings, 
         code = code or 1
     tracing.shutdown(2.0)
     return code
+
+
+def _people(oidc: OidcSettings) -> People | None:
+    """Whoever signs in; None where only API keys are taken, and then the megabytes that check tokens are not loaded."""
+    if not oidc.issuer:
+        return None
+    from shared.http import oidc as provider
+
+    return provider.People(oidc)
 
 
 async def _shut_down(

@@ -17,14 +17,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from fastapi import Request, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
 
 from shared.clock import utc_now
-from shared.http.oidc import NotAccepted, People
 from shared.http.problems import Problem, unavailable
 
 log = logging.getLogger(__name__)
@@ -47,6 +46,18 @@ SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": _BEARER.model.description},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": _HEADER.model.description},
 }
+
+
+class NotAccepted(Exception):
+    """The token is not one that counts here. The text says why, without its contents."""
+
+
+class People(Protocol):
+    """Who signs in with the company's own identity provider (`oidc`)."""
+
+    async def check(self, token: str) -> tuple[str, frozenset[str]]:
+        """Who it is, and the scopes of their roles. Raises NotAccepted, and what is wrong when there are no keys yet."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

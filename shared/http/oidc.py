@@ -9,7 +9,6 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -17,10 +16,10 @@ import structlog
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.config import OidcSettings
 from shared.errors import StartRefused
+from shared.http.keys import NotAccepted
 
 log = structlog.get_logger(__name__)
 
@@ -38,23 +37,6 @@ ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 LEEWAY_S = 30
 REFRESH_S, AGAIN_S = 600.0, 30.0
 MAX_JWKS = 1_000_000
-
-
-class OidcSettings(BaseSettings):
-    """The identity provider. Without an issuer only API keys are taken."""
-
-    model_config = SettingsConfigDict(env_prefix="AMENDS_OIDC_", frozen=True, extra="ignore")
-
-    issuer: str = Field("", description="Who signs the tokens (`iss`), exactly as it stands in them. Empty: no tokens are taken.")
-    audience: str = Field("", description="For whom they must be (`aud`).")
-    jwks_url: str = Field("", description="Where the provider's public keys are (JWKS, https).")
-    jwks_file: Path | None = Field(None, description="The same as a file, instead of the address.")
-    roles_claim: str = Field("roles", description="Where the roles are in a token; dots lead inside, e.g. 'realm_access.roles'.")
-    name_claim: str = Field("preferred_username", description="What somebody is called in events (`by`).")
-
-
-class NotAccepted(Exception):
-    """The token is not one that counts here. The text says why, without its contents."""
 
 
 class People:

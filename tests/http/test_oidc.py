@@ -11,9 +11,10 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
+from shared.config import OidcSettings
 from shared.errors import StartRefused
 from shared.http.keys import Authenticator
-from shared.http.oidc import OidcSettings, People
+from shared.http.oidc import People
 from shared.http.problems import Problem
 
 ISSUER, AUDIENCE = "https://login.example", "amends"
