@@ -54,10 +54,13 @@ def check_draft(
     if as_json:
         typer.echo(json.dumps(told, ensure_ascii=False))
         return
-    for finding in told["findings"]:
-        typer.echo(f"{finding['kind']} at {finding['span'][0]}: {finding['text']}\n    {finding['suggestion']}")
-    if told["missing"]:
-        typer.echo(f"still missing: {', '.join(told['missing'])}")
+    for kind in dict.fromkeys(finding["kind"] for finding in told["findings"]):
+        same = [finding for finding in told["findings"] if finding["kind"] == kind]
+        typer.echo(f"{kind}: " + ", ".join(f'"{finding["text"]}" (at {finding["span"][0]})' for finding in same))
+        for text in filter(None, (same[0]["reason"], same[0]["suggestion"])):
+            typer.echo(f"    {text}")
+    for name, ask in told["asks"].items():
+        typer.echo(f"missing: {name}" + (f"\n    {ask}" if ask else ""))
     if not told["findings"] and not told["missing"]:
         typer.echo("nothing to remark")
 

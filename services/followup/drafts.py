@@ -21,14 +21,18 @@ def default_rules() -> DraftRules:
 
 
 def answer(rules: DraftRules, given: DraftToCheck) -> dict[str, Any]:
-    """What is found in a draft and what the complaint still lacks. `span` counts characters of the draft."""
+    """What is found in a draft, and what the complaint still lacks with what to say for each.
+
+    `span` counts characters of the draft.
+    """
     checked = check(rules, given.draft, given.complaint)
     return {
         "findings": [
-            {"kind": f.kind, "span": [f.start, f.end], "text": f.text, "suggestion": f.suggestion}
+            {"kind": f.kind, "span": [f.start, f.end], "text": f.text, "reason": f.reason, "suggestion": f.suggestion}
             for f in checked.findings
         ],
         "missing": list(checked.missing),
+        "asks": dict(zip(checked.missing, checked.asks, strict=True)),
         "apology": checked.apology,
         "rules": {"id": rules.id, "version": rules.version, "digest": rules.digest},
     }

@@ -10,10 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy import cli
-from services.followup.drafts import answer, default_rules
+from services.followup import drafts as shipped_rules
+from services.followup.drafts import DEFAULT, answer, default_rules
+from shared.policy.problems import PolicyRefused
 from shared.text.drafts import evaluate
 from shared.text.drafts.check import KINDS, check
+from shared.text.drafts.rules import load_rules
 from shared.text.drafts.spec import Case, DraftToCheck
+from shared.text.drafts.wording import worded
 
 LABELLED = Path(__file__).parent / "labelled" / "drafts_dev.csv"
 LAMP = {
@@ -33,7 +37,11 @@ def checked(draft: str) -> tuple[set[str], set[str]]:
 
 @pytest.mark.parametrize(
     ("name", "kinds", "missing"),
-    [("drafts_own", (0.88, 0.95), (0.92, 0.92)), ("drafts_aside", (0.75, 0.9), (0.88, 0.83))],
+    [
+        ("drafts_own", (0.92, 0.9), (0.92, 0.92)),
+        ("drafts_aside", (0.88, 0.93), (0.93, 0.86)),
+        ("drafts_aside_sectors", (0.8, 0.84), (0.75, 0.88)),
+    ],
 )
 def test_our_own_drafts_are_judged_no_worse_than_before(
     name: str, kinds: tuple[float, float], missing: tuple[float, float]
@@ -110,15 +118,51 @@ def test_a_sentence_quoted_from_the_history_is_no_hollow_repeat() -> None:
     assert "hollow_repeat" not in kinds
 
 
+def test_doubtful_words_beside_an_apology_are_no_fault() -> None:
+    kind = "I am sorry about the lamp. It's only right that you pay nothing. Our contract says two weeks; you get it in one."
+    assert checked(kind)[0] == set()
+    assert checked("It is only a lamp. Our contract says two weeks.")[0] >= {"dismissive"}
+
+
+def test_a_finding_shows_its_clause_and_says_why_with_the_facts_of_the_case() -> None:
+    told = answer(
+        default_rules(), DraftToCheck.model_validate({"draft": "Well, it is just a lamp, sir.", "complaint": LAMP})
+    )
+    (finding,) = told["findings"]
+    assert finding["text"] == "it is just a lamp"
+    assert "only the customer knows" in finding["reason"]
+    assert "sat in the dark on her birthday" in finding["suggestion"]
+    assert "hotline hung up" in told["asks"]["issue_2"]
+    assert list(told["asks"]) == told["missing"]
+    assert all(told["asks"].values())
+
+
+def test_a_text_leaves_out_what_is_not_known() -> None:
+    assert worded("Name it[: {impact}].", Case()) == "Name it."
+    assert worded("Name it[: {impact}].", Case(impact="no light")) == "Name it: no light."
+
+
+def test_a_text_that_names_no_fact_of_a_case_is_refused(tmp_path: Path) -> None:
+    shipped = Path(shipped_rules.__file__).parent / "policy" / DEFAULT
+    file = tmp_path / "drafts.yaml"
+    file.write_text(shipped.read_text(encoding="utf-8").replace(": {impact}", ": {impct}", 1), encoding="utf-8")
+    with pytest.raises(PolicyRefused, match="impct.* is no fact of a case"):
+        load_rules(file.read_text(encoding="utf-8"), origin=str(file), beside=lambda _: "language: en\n")
+
+
 @given(st.text(max_size=400))
 def test_any_draft_is_judged_and_places_lie_within_it(draft: str) -> None:
     for finding in check(default_rules(), draft, Case.model_validate(LAMP)).findings:
         assert 0 <= finding.start < finding.end <= len(draft)
 
 
-def test_what_is_null_is_not_known_and_a_byte_order_mark_is_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_null_is_not_known_and_a_byte_order_mark_is_no_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "draft.json"
-    text = json.dumps({"draft": "You should have read it.", "complaint": {"issues": None, "impact": None, "fault": None}})
+    text = json.dumps(
+        {"draft": "You should have read it.", "complaint": {"issues": None, "impact": None, "fault": None}}
+    )
     file.write_text(text, encoding="utf-8-sig")
     assert cli.run(["draft", "check", str(file), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["findings"][0]["kind"] == "blame"

@@ -12,6 +12,7 @@ from shared.text.drafts.more_than_allowed import more_than_allowed
 from shared.text.drafts.rules import DraftRules, Language
 from shared.text.drafts.sentences import Reading, read_draft
 from shared.text.drafts.spec import Case, Finding
+from shared.text.drafts.wording import worded
 from shared.text.language import detect
 
 # For what the customer went through (always allowed), for an error of ours (after a finding), with a condition, none.
@@ -34,10 +35,11 @@ _PARTS_OF_AN_ARGUMENT = frozenset(("blame", "defensive", "policy_hiding"))
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Findings in the order of the draft, the names of what is missing, and the kind of apology."""
+    """Findings in the order of the draft, the names of what is missing with what to say for each, and the kind of apology."""
 
     findings: tuple[Finding, ...]
     missing: tuple[str, ...]
+    asks: tuple[str, ...]
     apology: Apology
 
 
@@ -49,8 +51,27 @@ def check(rules: DraftRules, draft: str, case: Case) -> Checked:
     found += [("jargon", *place) for place in _jargon(rules, read, case)]
     found += [("hollow_repeat", *place) for place in _repeats(rules, language, read, case)]
     found += [("over_promise", *place) for place in more_than_allowed(read, case)]
-    found = _said_once(found)
-    return Checked(_findings(language, draft, found), find_missing(rules, language, read, case), _apology(read))
+    found = [(kind, *_in_full(read, kind, start, end)) for kind, start, end in _said_once(found)]
+    missing = find_missing(rules, language, read, case)
+    asks = tuple(_ask(language, name, case) for name in missing)
+    return Checked(_findings(language, draft, case, found), missing, asks, _apology(read))
+
+
+def _in_full(read: Reading, kind: str, start: int, end: int) -> tuple[int, int]:
+    """The clause that a passage stands in: "is just a" says nothing to who reads it. A code is shown as it stands."""
+    words = read.words
+    inside = [i for i, (first, last) in enumerate(words.spans) if first < end and start < last]
+    if kind == "jargon" or not inside:
+        return start, end
+    clauses = {words.clause[i] for i in inside}
+    whole = [span for span, clause in zip(words.spans, words.clause, strict=True) if clause in clauses]
+    return min(start, whole[0][0]), max(end, whole[-1][1])
+
+
+def _ask(language: Language, name: str, case: Case) -> str:
+    """What to say for something missing; "issue_2" is the second issue."""
+    about, _, number = name.partition("_") if name.startswith("issue_") else (name, "", "")
+    return worded(language.asks.get(about, ""), case, case.issues[int(number) - 1] if number else "")
 
 
 def _said(rules: DraftRules, read: Reading) -> list[tuple[str, int, int]]:
@@ -97,7 +118,7 @@ def _said_once(found: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
     return kept
 
 
-def _findings(language: Language, draft: str, found: Sequence[tuple[str, int, int]]) -> tuple[Finding, ...]:
+def _findings(language: Language, draft: str, case: Case, found: Sequence[tuple[str, int, int]]) -> tuple[Finding, ...]:
     """One finding for passages of a kind that touch each other."""
     merged: list[tuple[str, int, int]] = []
     for kind, start, end in sorted(found, key=lambda each: (each[0], each[1])):
@@ -106,7 +127,14 @@ def _findings(language: Language, draft: str, found: Sequence[tuple[str, int, in
         else:
             merged.append((kind, start, end))
     return tuple(
-        Finding(kind, start, end, draft[start:end], language.suggestions.get(kind, ""))
+        Finding(
+            kind,
+            start,
+            end,
+            draft[start:end],
+            worded(language.suggestions.get(kind, ""), case),
+            worded(language.reasons.get(kind, ""), case),
+        )
         for kind, start, end in sorted(merged, key=lambda each: (each[1], each[2]))
     )
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from shared.text import documents
 from shared.text.documents import Beside, Lexicons, Part, Version, from_folder, read_document
 from shared.text.drafts.likeness import Vocabulary
+from shared.text.drafts.wording import Template
 from shared.text.reading.documents import build
 from shared.text.reading.lexicon import Lexicon
 
@@ -40,7 +41,10 @@ class Spec(documents.Spec):
     overlap: Overlap = Overlap()
     jargon: Jargon = Jargon()
     doubtful_beside_apology: list[str] = Field(default_factory=list)
-    suggestions: dict[str, dict[str, str]] = Field(default_factory=dict)
+    # By language, then by kind or by what is missing ("issue" for each issue).
+    suggestions: dict[str, dict[str, Template]] = Field(default_factory=dict)
+    reasons: dict[str, dict[str, Template]] = Field(default_factory=dict)
+    asks: dict[str, dict[str, Template]] = Field(default_factory=dict)
 
 
 class RulesDocument(documents.Form):
@@ -57,6 +61,8 @@ class Language:
     lexicon: Lexicon
     vocabulary: Vocabulary
     suggestions: Mapping[str, str]
+    reasons: Mapping[str, str]
+    asks: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +87,9 @@ def load_rules(text: str, *, origin: str, beside: Beside) -> DraftRules:
 
 
 def _language(document: RulesDocument, tag: str, lexicons: Lexicons) -> Language:
-    suggestions = document.spec.suggestions
-    return Language(build(lexicons), Vocabulary.of(lexicons), suggestions.get(tag, suggestions.get("en", {})))
+    spec = document.spec
+    texts = (by.get(tag, by.get("en", {})) for by in (spec.suggestions, spec.reasons, spec.asks))
+    return Language(build(lexicons), Vocabulary.of(lexicons), *texts)
 
 
 def rules_of(path: Path) -> DraftRules:

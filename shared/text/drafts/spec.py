@@ -43,10 +43,11 @@ class DraftToCheck(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One passage of the draft: characters `start` to `end`, with a calmer wording."""
+    """One passage of the draft: characters `start` to `end`, why it is marked, and a calmer wording."""
 
     kind: str
     start: int
     end: int
     text: str
     suggestion: str
+    reason: str
