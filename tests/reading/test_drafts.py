@@ -146,7 +146,7 @@ def test_a_text_that_names_no_fact_of_a_case_is_refused(tmp_path: Path) -> None:
     shipped = Path(shipped_rules.__file__).parent / "policy" / DEFAULT
     file = tmp_path / "drafts.yaml"
     file.write_text(shipped.read_text(encoding="utf-8").replace(": {impact}", ": {impct}", 1), encoding="utf-8")
-    with pytest.raises(PolicyRefused, match="impct.* is no fact of a case"):
+    with pytest.raises(PolicyRefused, match="is no fact of a case"):
         load_rules(file.read_text(encoding="utf-8"), origin=str(file), beside=lambda _: "language: en\n")
 
 
