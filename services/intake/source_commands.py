@@ -86,6 +86,8 @@ def add_source(
         return
     keys.check_name(name)
     scheme = _scheme(adapter, auth)
+    if adapter == "mapped" and mapping is None:
+        raise WrongUse("mapped needs --mapping FILE; draft one with: amends intake map new PAYLOAD")
     settings = _settings(option, mapping, adapter)
     secret, made = _secret(scheme, adapter, secret_file)
     token = None if token_file is None else _read(token_file)

@@ -12,7 +12,15 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.frozen import dataclass
-from shared.http.problems import Problem, as_problem, too_large, unavailable, unexpected, unsupported_media_type
+from shared.http.problems import (
+    Problem,
+    as_problem,
+    encoded,
+    too_large,
+    unavailable,
+    unexpected,
+    unsupported_media_type,
+)
 from shared.telemetry import metrics, tracing
 
 Headers = list[tuple[bytes, bytes]]
@@ -212,13 +220,19 @@ def _begin(scope: Scope, method: str) -> tracing.ProcessSpan:
 
 async def _answer_raw(raw: RawRoute, exchange: _Exchange, carrier: tracing.Carrier) -> None:
     headers: Headers = exchange.scope["headers"]
-    media_type = next((value for name, value in headers if name == b"content-type"), b"")
-    if raw.media_types and media_type.partition(b";")[0].strip().lower().decode("latin-1") not in raw.media_types:
+    media_type = _header(headers, b"content-type").partition(";")[0].strip().lower()
+    if raw.media_types and media_type not in raw.media_types:
         raise unsupported_media_type(raw.media_types)
+    if raw.media_types and (encoding := _header(headers, b"content-encoding").lower()) not in ("", "identity"):
+        raise encoded(encoding[:32] if encoding.isalnum() else "something else")
     limit = raw.max_body if isinstance(raw.max_body, int) else raw.max_body(exchange.scope["path"])
     body = await exchange.body(limit)
     answer = await raw.handler(RawRequest(body, headers, carrier, exchange.scope))
     await exchange.answer(answer.status, answer.media_type, answer.body, answer.headers)
+
+
+def _header(headers: Headers, name: bytes) -> str:
+    return next((value.decode("latin-1").strip() for each, value in headers if each == name), "")
 
 
 def _template(path: str) -> str:

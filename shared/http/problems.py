@@ -71,6 +71,12 @@ def unsupported_media_type(accepted: Sequence[str]) -> Problem:
     return Problem(415, "Unsupported media type", f"Send the body with Content-Type: {names}.", accepted=list(accepted))
 
 
+def encoded(encoding: str) -> Problem:
+    """415: the body is compressed."""
+    detail = f"The body is sent with Content-Encoding: {encoding}. Send it as it is, without an encoding."
+    return Problem(415, "Unsupported content encoding", detail, headers={"Accept-Encoding": "identity"})
+
+
 def unavailable(detail: str, retry_after_s: int = 1) -> Problem:
     """503: try the same request again after `retry_after_s` seconds."""
     return Problem(503, "Unavailable", detail, headers={"Retry-After": str(retry_after_s)})

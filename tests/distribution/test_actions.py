@@ -78,8 +78,15 @@ def test_a_rollback_to_a_version_of_before() -> None:
     assert actions.roll_back(held, version(3), 1, ANNA, NOW)[0].voids == (2, 3)
     with pytest.raises(NotDone, match=r"version 4 was not in force before"):
         actions.roll_back(held, version(3), 4, ANNA, NOW)
-    with pytest.raises(NotDone, match=r"is the first one"):
+    with pytest.raises(NotDone, match=r"none to go back to$"):
         actions.roll_back(records(version(1), activation(1, 1)), version(1), None, ANNA, NOW)
+
+
+def test_what_is_only_scheduled_is_withdrawn_by_going_back_to_what_is_in_force() -> None:
+    held = records(version(1), version(2), activation(1, 1), activation(2, 2, NOW + HOUR))
+    with pytest.raises(NotDone, match=r"to withdraw only what is scheduled or proposed: --to 1$"):
+        actions.roll_back(held, version(2), None, ANNA, NOW)
+    assert actions.roll_back(held, version(2), 1, ANNA, NOW)[0].voids == (2,)
 
 
 def test_rolling_back_a_rollback_goes_on_backwards() -> None:

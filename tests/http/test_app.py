@@ -148,6 +148,8 @@ async def test_the_errors_of_http_are_problems_too(serve: Serve) -> None:
         wrong_method = await client.delete("/v1/orders")
         assert "POST" in assert_problem(wrong_method, 405)["detail"]
         assert wrong_method.headers["allow"] == "POST"
+        packed = await client.post("/v1/raw", content=b"\x1f\x8b", headers={"content-type": "application/json", "content-encoding": "gzip"})
+        assert "Content-Encoding: gzip" in assert_problem(packed, 415)["detail"]
         wrong_type = await client.post("/v1/raw", content=b"x", headers={"content-type": "text/csv"})
         assert assert_problem(wrong_type, 415)["accepted"] == ["application/json"]
         refused = assert_problem(await client.get("/v1/refused"), 409)

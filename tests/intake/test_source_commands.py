@@ -84,6 +84,7 @@ async def test_a_source_from_its_making_to_its_end(run: Run, tmp_path: Path) -> 
         (["add", "x", "--adapter", "freshdesk", "--option", "colour=red"], 2, "NAME=VALUE with a name of: url"),
         (["add", "x", "--adapter", "freshdesk", "--option", "zone=Mars/Olympus"], 2, "no such time zone"),
         (["add", "x", "--secret-file", "f"], 2, "give --adapter too"),
+        (["add", "x", "--adapter", "mapped"], 2, "mapped needs --mapping FILE"),
         (["add", "two words", "--adapter", "freshdesk"], 2, "no name for a key"),
         (["rotate", "nobody"], 1, "no webhook source named nobody"),
     ],

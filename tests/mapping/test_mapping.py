@@ -124,6 +124,8 @@ def test_html_becomes_text_and_mail_is_stripped() -> None:
         ("fields:\n  record_id: id\n  text: a..b\n", (3, 11), "not JMESPath"),
         ("fields:\n  record_id: id\n  occurred_at: {from: a, zone: Europe/Berln}\n", (3, 32), "did you mean 'Europe/Berlin'"),
         ("fields:\n  record_id: id\n  occurred_at: {from: a, format: dd/mm}\n", (3, 34), "no time format"),
+        ("fields:\n  record_id: id\n  occurred_at: {from: a, format: '%d.%Q'}\n", (3, 34), "no time format"),
+        ("fields:\n  record_id: id\n  occurred_at: {from: a, format: '%H:%H'}\n", (3, 34), "no time format"),
         ("fields:\n  record_id: id\n  text: {from: a, cel: b}\n", (3, 3), "exactly one"),
         ("fields:\n  record_id: id\nzon: x\n", (3, 1), "did you mean 'zone'"),
         ("fields:\n  record_id: id\nrest: drop\n", (3, 7), "custom, ignore, refuse"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, get_args
@@ -222,7 +223,7 @@ def _object(value: Any) -> dict[str, Any]:
 def read_item(delivery: Delivery, number: int, value: Any) -> Item:
     """One canonical item (a JSON value) of a delivery."""
     if not isinstance(value, dict):
-        return Rejection(None, "item", "each item must be a JSON object")
+        return Rejection(None, "item", "must be a JSON object")
     event_id = value.get("event_id")
     try:
         given = (GivenStatus if value.get("kind") == "status" else GivenContact).model_validate(value)
@@ -300,8 +301,8 @@ def _json(body: bytes) -> list[Any]:
 
 
 def _ndjson(body: bytes) -> list[Any]:
-    lines = [line for line in body.split(b"\n") if line.strip()]
-    return [_loads(line, f"line {number}: ") for number, line in enumerate(lines[: MAX_ITEMS + 1], 1)]
+    lines = [(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
+    return [_loads(line, f"line {number}: ") for number, line in lines[: MAX_ITEMS + 1]]
 
 
 def _loads(body: bytes, where: str) -> Any:
@@ -315,7 +316,8 @@ def _loads(body: bytes, where: str) -> Any:
         except UnicodeDecodeError as undecodable:
             detail = f"{where}the body is not UTF-8 (byte {undecodable.start}); JSON is always UTF-8."
             raise Unreadable(400, "Not UTF-8", detail) from None
-        detail = f"{where}the body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})."
+        place = f"column {error.colno}" if where else f"line {error.lineno}, column {error.colno}"
+        detail = f"{where}the body is not JSON: {error.msg} ({place})."
         raise Unreadable(400, "Malformed JSON", detail) from None
 
 
@@ -328,10 +330,24 @@ def _field(location: tuple[int | str, ...]) -> str:
     return ".".join(names) or "item"
 
 
+# Where the validator's own words would tell a sender little.
+_REASONS = {
+    "missing": "is required",
+    "extra_forbidden": "is not a field of the canonical complaint; put your own fields under `custom`",
+    "string_type": "must be text, in quotes",
+    "string_pattern_mismatch": "must hold no control characters",
+    "timezone_aware": "must have a zone: add Z or an offset, as in 2026-03-02T09:00:00Z",
+    "datetime_parsing": "must be a time such as 2026-03-02T09:00:00Z",
+    "datetime_from_date_parsing": "must be a time such as 2026-03-02T09:00:00Z",
+    "datetime_type": "must be a time such as 2026-03-02T09:00:00Z",
+}
+_SUBJECT = re.compile(r"^(?:input|value|string|list|tuple|dictionary) should ")
+
+
 def _reason(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "is not a field of the canonical complaint; put your own fields under `custom`"
-    if error["type"] == "missing":
-        return "is required"
+    if error["loc"][-1:] == ("currency",):
+        return "must be three capital letters, as in EUR"
+    if error["type"] in _REASONS:
+        return _REASONS[error["type"]]
     text: str = error["msg"]
-    return text[0].lower() + text[1:]
+    return _SUBJECT.sub("must ", text[0].lower() + text[1:])

@@ -59,7 +59,7 @@ def _item(delivery: Delivery, number: int, event: Any) -> Item:
         if not isinstance(value, str) or not value:
             return Rejection(None, attribute, "is a required attribute of a CloudEvent")
     if event["specversion"] != "1.0":
-        return Rejection(event["id"], "specversion", "only CloudEvents 1.0 is understood")
+        return Rejection(event["id"], "specversion", "must be 1.0: no other version of CloudEvents is read")
     data = event.get("data")
     if data is None and isinstance(event.get("data_base64"), str):
         data = _decoded(event["data_base64"])

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -30,6 +31,8 @@ from services.intake.adapters.mapping import (
 )
 from shared.policy.problems import Problem, did_you_mean
 from shared.policy.yaml_source import Node, YamlRefused, parse, place_in
+
+_SOME_TIME = datetime(2026, 11, 22, 13, 45, 59, tzinfo=UTC)
 
 
 @lru_cache(maxsize=64)
@@ -281,7 +284,7 @@ class _Reader:
         if formats and target not in TIMES:
             self._problem(node, "`format` is for times")
         for each in formats:
-            if "%" not in each and each not in DATE_WORDS:
+            if each not in DATE_WORDS and not _is_format(each):
                 self._problem(
                     node,
                     f"'{each}' is no time format; write it as Python does (%d/%m/%Y %H:%M), or {', '.join(DATE_WORDS)}",
@@ -339,6 +342,15 @@ class _Reader:
             where if isinstance(where, tuple) else (where.line, where.column) if where is not None else (1, 1)
         )
         self.problems.append(Problem(line, column, None, message))
+
+
+def _is_format(text: str) -> bool:
+    """Whether it is a format of a time in Python's signs: what it writes, it can read."""
+    try:
+        datetime.strptime(_SOME_TIME.strftime(text), text)  # noqa: DTZ007 - only whether it can be read
+    except (ValueError, re.error):
+        return False
+    return "%" in text
 
 
 def _is_encoding(name: str) -> bool:

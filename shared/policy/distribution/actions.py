@@ -150,7 +150,7 @@ def roll_back(
     if current is None:
         raise NotDone(f"nothing of {version.policy} is in force")
     past = [a for a in steps if a.mode == "active" and order(a) <= order(current)]
-    target = _target(past, to, version)
+    target = _target(past, to, version, pending=bool(proposed) or order(steps[-1]) > order(current))
     voids = [*(a.seq for a in steps if target is None or order(a) > order(target)), *proposed]
     if not voids:
         raise NotDone(f"{version.policy} version {current.version} is in force, and nothing is scheduled")
@@ -162,8 +162,8 @@ def roll_back(
     return [_next(records, older, request, now, effective_from=now, voids=voids)]
 
 
-def _target(past: Sequence[Activation], to: int | None, version: VersionPublished) -> Activation | None:
-    """The activation to go back to; None: switch the pack off."""
+def _target(past: Sequence[Activation], to: int | None, version: VersionPublished, *, pending: bool) -> Activation | None:
+    """The activation to go back to; None: switch the pack off. `pending`: something is scheduled or proposed."""
     current = past[-1]
     if to is not None:
         found = [a for a in past if a.version == to and a.policy in (version.policy, current.policy)]
@@ -175,7 +175,8 @@ def _target(past: Sequence[Activation], to: int | None, version: VersionPublishe
         return before[-1]
     if version.kind in SEVERAL:
         return None
-    raise NotDone(f"{current.policy} version {current.version} is the first one: there is none to go back to")
+    withdraw = f"; to withdraw only what is scheduled or proposed: --to {current.version}" if pending else ""
+    raise NotDone(f"{current.policy} version {current.version} is the first one: there is none to go back to{withdraw}")
 
 
 def _next(records: Records, version: VersionPublished, request: Request, now: datetime, **more: object) -> Activation:

@@ -202,7 +202,7 @@ def _check_guardrails(candidate: Policy, override: str | None) -> None:
         report = Report(candidate, run.run(candidate, None, given, counter.add))
     except Stop as stop:
         if not override:
-            raise Failed(f"the guardrails cannot be tried: {stop}. To activate all the same: --override WHY") from None
+            raise Failed(f"the guardrails cannot be tried: {str(stop).rstrip('.')}. To activate all the same: --override WHY") from None
         typer.echo(f"the guardrails could not be tried: {stop}", err=True)
         return
     counter.done()
