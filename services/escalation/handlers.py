@@ -21,6 +21,7 @@ from shared.contracts.codec import read_data
 from shared.contracts.decision import Decision, Refused
 from shared.contracts.envelope import Event, Undecodable
 from shared.contracts.escalations import AlarmRaised, ClockMissed, DecisionMade
+from shared.contracts.heard import HEARD
 from shared.contracts.topics import EVENTS
 from shared.policy.calendars import read_calendar
 from shared.policy.distribution.line import Policies
@@ -34,6 +35,7 @@ from shared.telemetry import metrics
 
 SERVICE = "escalation"
 NOBODY = Teams()
+READS = {**EVENTS, **HEARD}
 
 
 @cache
@@ -80,7 +82,7 @@ class Handlers:
             done = domain.on_command(state, item.body, now, book)
             return done if isinstance(done, Refused) else handling.follow(state, done, None, now, book, desk)
         event: Event = item.body
-        model = EVENTS.get(event.type)
+        model = READS.get(event.type)
         if model is None:  # a type that a later version of Amends writes: noted as seen, nothing else
             return Decision(state or EscalationState())
         book, data = self.book(event.time, now, item.subject), read_data(model, event.data)

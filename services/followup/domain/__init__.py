@@ -27,6 +27,7 @@ from shared.contracts.complaints import ComplaintReceived, Contact, ContactAdded
 from shared.contracts.decision import Decision, Due, Refused, Settled
 from shared.contracts.envelope import EventData
 from shared.contracts.escalations import HandOffAccepted, StatusChanged, TierDecided
+from shared.contracts.heard import HEARD
 from shared.frozen import replace
 from shared.policy.complaint import ComplaintFacts
 from shared.policy.evaluate import Policy
@@ -44,9 +45,8 @@ Command = PromiseCommand | NoteProgress | CheckFact | AnswerCheckIn | StopContac
 _NEW = FollowUpState()
 # What follow-up reads. Of an event of another type it only notes that it was there.
 READS: Mapping[str, type[EventData]] = {
-    each.TYPE: each
-    for each in (ComplaintReceived, ContactAdded, ReplySent, SubmissionSetAside, TierDecided, StatusChanged, HandOffAccepted)
-}
+    **HEARD, **{each.TYPE: each for each in (ReplySent, SubmissionSetAside, TierDecided, StatusChanged, HandOffAccepted)}
+}  # fmt: skip
 UNKNOWN = Refused(
     404, "No such complaint", "Follow-up knows no complaint with this id. If it was just sent, try again in a moment."
 )
