@@ -168,6 +168,13 @@ def _give_large_buffers_back() -> None:
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 262_144)
 
 
+def _give_back_what_starting_took() -> None:
+    """Reading documents leaves holes in glibc's heap (14 MB of intake's 180)."""
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 async def _serve(service: str, settings: ServiceSettings, kafka: KafkaSettings, build: Callable[[Base], Parts]) -> int:
     pool = await make_pool(settings.database_url.get_secret_value(), service=service)
     producer = Producer(kafka, service=service)
@@ -185,6 +192,7 @@ async def _serve(service: str, settings: ServiceSettings, kafka: KafkaSettings, 
     log.info("listening", host=settings.http_host, port=server.port)
 
     # What is loaded by now lives as long as the process: not looked at again. The rest makes little cyclic garbage.
+    _give_back_what_starting_took()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     loops: dict[str, Loop] = {

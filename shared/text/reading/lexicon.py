@@ -7,12 +7,13 @@ compared with the rest of the pattern. So most words of a text cost nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import ahocorasick
 
-from shared.frozen import dataclass
+from shared.frozen import dataclass, replace
 from shared.text.reading.patterns import Pattern, read_lists, read_patterns
 from shared.text.reading.words import Words, read_words
 
@@ -37,13 +38,15 @@ class _Run:
     __slots__ = ("begun", "firsts", "longest", "phrases", "prefixes")
 
     def __init__(self, run: frozenset[str]) -> None:
-        self.longest = max(phrase.count(" ") for phrase in run) + 1
+        self.longest = max((phrase.count(" ") for phrase in run), default=0) + 1
         phrases: dict[str, dict[int, set[str]]] = {}  # by first word, then by the number of words behind it
         begun: dict[str, list[tuple[str, int]]] = {}  # those whose last word is only begun
         for phrase in run:
             first, more = phrase.partition(" ")[0], phrase.count(" ")
             if not phrase.endswith("*"):
-                phrases.setdefault(first, {}).setdefault(more, set()).add(f"{phrase} ")
+                behind = phrases.setdefault(first, {}).setdefault(more, set())
+                if more:
+                    behind.add(f"{phrase} ")
             elif more:
                 begun.setdefault(first, []).append((phrase[:-1], more))
         self.phrases = {first: tuple(of.items()) for first, of in phrases.items()}
@@ -65,6 +68,9 @@ class _Run:
         if self.prefixes and word.startswith(self.prefixes):
             found.append(start)
         return [end for end in found if sentence[end] == sentence[start]]
+
+
+_BY_AUTOMATON = _Run(frozenset())  # nobody looks for it word by word
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +125,21 @@ class Lexicon:
         runs: dict[frozenset[str], _Run] = {}
         anchors: dict[frozenset[str], list[_Rule]] = {}
         for label, pattern in patterns:
-            parts = []
-            for part in pattern.parts:
-                rarest = min(range(len(part.runs)), key=lambda i: often(part.runs[i]))
-                found = tuple(runs.setdefault(run, _Run(run)) if run not in runs else runs[run] for run in part.runs)
-                parts.append(_Part(found, part.gaps, rarest))
-            chosen = [part.runs[made.anchor] for part, made in zip(pattern.parts, parts, strict=True)]
+            rarest = [min(range(len(part.runs)), key=lambda i: often(part.runs[i])) for part in pattern.parts]
+            chosen = [part.runs[number] for part, number in zip(pattern.parts, rarest, strict=True)]
             first = min(range(len(chosen)), key=lambda i: often(chosen[i]))
+            parts = []
+            for at, (part, anchor) in enumerate(zip(pattern.parts, rarest, strict=True)):
+                for number, run in enumerate(part.runs):
+                    if run not in runs and (at, number) != (first, anchor):
+                        runs[run] = _Run(run)
+                found = [_BY_AUTOMATON if (at, n) == (first, anchor) else runs[run] for n, run in enumerate(part.runs)]
+                parts.append(_Part(tuple(found), part.gaps, anchor))
             others = (*parts[:first], *parts[first + 1 :])
             excepts, anyhow = pattern.exception or pattern.sentence_exception, pattern.after_negation and pattern.in_quotes
-            anchors.setdefault(chosen[first], []).append(_Rule(label, pattern, parts[first], others, excepts, anyhow))
+            # The phrases are in the runs and in the automaton by now: once more would be a fifth of the memory.
+            rule = _Rule(label, replace(pattern, parts=()), parts[first], others, excepts, anyhow)
+            anchors.setdefault(chosen[first], []).append(rule)
         self._rules = list(anchors.values())
         self._automaton = _automaton(anchors)
 
@@ -289,6 +300,7 @@ def _excepted(hit: Hit, places: Iterable[Place]) -> bool:
 def _often(everyday: frozenset[str]) -> Callable[[frozenset[str]], float]:
     """How often a run may stand in a text: everyday words often, few letters more often than many; large runs cost memory."""
 
+    @cache
     def often(run: frozenset[str]) -> float:
         return len(run) / 1_000 + sum(
             (1.0 if everyday.issuperset(phrase.split()) else 0.02) / (len(phrase) * (1 + phrase.count(" ")) ** 2)
@@ -309,8 +321,10 @@ def _automaton(anchors: Iterable[frozenset[str]]) -> Any:
             key = f" {phrase[:-1]}" if phrase.endswith("*") else f" {phrase} "
             by_key.setdefault(key, (phrase.count(" "), []))[1].append(number)
     automaton = ahocorasick.Automaton()
+    known: dict[tuple[int, int, tuple[int, ...]], Any] = {}  # many have the same: each is kept once
     for key, (more, numbers) in by_key.items():
-        automaton.add_word(key, (len(key), more, tuple(numbers)))
+        value = (len(key), more, tuple(numbers))
+        automaton.add_word(key, known.setdefault(value, value))
     if not by_key:
         automaton.add_word("\0", (1, 0, ()))  # an automaton without words cannot be asked
     automaton.make_automaton()
