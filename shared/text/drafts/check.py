@@ -24,10 +24,10 @@ KINDS = (
 _FROM_LEXICON = frozenset(KINDS) - {"jargon", "hollow_repeat"}
 _CODE = re.compile(
     r"\b(?:[A-Z]{2,}(?:-[A-Z]+)*\d*|[A-Z]\d{2,}\w*|\w*[a-z]\w*[-_.][a-z]*svc|[A-Z][a-z]*[A-Z]{2,}\w*"
-    r"|[A-Z]{2,}-\w+|[a-z]+_[a-z_]+)\b"
+    r"|[A-Z]{2,}-\w+|[a-z]+_[a-z_]+|(?!Ma?c[A-Z])\w*[a-z][A-Z]\w*|\d{1,2}:\d{2}Z)\b"
 )
 _SHORT_CODE = re.compile(r"\b[A-Z]\d\b")
-_SHARED = 4
+_SHARED, _SHORTEST = 4, 3
 # A label that ends so marks words that are kind in one letter and a fault in another: the rest of the draft says which.
 _PERHAPS = ".perhaps"
 _PARTS_OF_AN_ARGUMENT = frozenset(("blame", "defensive", "policy_hiding"))
@@ -158,21 +158,31 @@ def _jargon(rules: DraftRules, read: Reading, case: Case) -> list[tuple[int, int
 
 
 def _repeats(rules: DraftRules, language: Language, read: Reading, case: Case) -> list[tuple[int, int]]:
-    """Sentences that the customer has had before, nearly word for word; not where the draft quotes them."""
+    """Sentences that the customer has had before, nearly word for word; not where the draft quotes them.
+
+    A short one only where it is the same and says no sorry: "We are sorry." may well be said twice.
+    """
     sent = [
-        stems
+        words
         for message in case.history
         for sentence in re.split(r"(?<=[.!?])\s+", message)
-        if len(stems := frozenset(re.findall(r"\w+", sentence.casefold()))) >= _SHARED
+        if len(words := _words(sentence)) >= _SHORTEST
     ]
     places = []
     for sentence in read.sentences:
-        words = frozenset(re.findall(r"\w+", sentence.text.casefold()))
-        if sentence.quoted or len(words) < _SHARED:
+        words = _words(sentence.text)
+        if sentence.quoted or len(words) < _SHORTEST:
             continue
-        for earlier in sent:
-            alike = len(words & earlier) / max(min(len(words), len(earlier)), 1)
-            if alike >= rules.spec.overlap.repeat and len(words & earlier) >= _SHARED:
-                places.append((sentence.start, sentence.end))
+        same = "does.apology" not in sentence.labels and words in sent
+        for earlier in () if same else sent:
+            shared = len(words & earlier)
+            same = shared >= _SHARED and shared >= rules.spec.overlap.repeat * min(len(words), len(earlier))
+            if same:
                 break
+        if same:
+            places.append((sentence.start, sentence.end))
     return places
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", text.casefold()))
