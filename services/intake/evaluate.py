@@ -13,7 +13,9 @@ from shared.text.tally import Tally, percent, total
 from shared.text.tally import table as rows
 
 COLUMNS = ("text", "language", "heat", "threats", "support_needs", "repeated", "wanted", "escalation", "category")
-_SEVERAL = ("threats", "support_needs", "wanted")
+_YES_NO = ("repeated", "escalation")
+# As spreadsheets and scripts write them.
+_YES_NO_WORDS = {"true": "yes", "1": "yes", "y": "yes", "false": "no", "0": "no", "n": "no"}
 
 
 class UnreadableLabels(ValueError):
@@ -46,15 +48,20 @@ def evaluate(rules: Rules, rows: Iterable[Mapping[str, str]]) -> dict[str, Any]:
         read = read_text(rules, row["text"])
         for name, found in _found(read).items():
             given = row[name].strip()
+            if name != "language":  # whose tags have capitals
+                given = given.lower()
             if not given:
                 continue
             due = {each.strip() for each in given.split(";")} - {"none", ""}
+            if name in _YES_NO:
+                due = {_YES_NO_WORDS.get(each, each) for each in due}
             for label in found | due:
                 tallies[name].setdefault(label, Tally()).add(label in found, label in due)
             if found != due:
                 errors.append({"row": number, "column": name, "expected": sorted(due), "found": sorted(found)})
-        if row["heat"].strip() in HEATS:
-            steps.append(abs(HEATS.index(row["heat"].strip()) - HEATS.index(read.heat)))
+        heat = row["heat"].strip().lower()
+        if heat in HEATS:
+            steps.append(abs(HEATS.index(heat) - HEATS.index(read.heat)))
     return {
         "rows": count,
         "rules": {"id": rules.id, "version": rules.version, "digest": rules.digest},

@@ -64,6 +64,14 @@ def test_our_own_texts_are_read_no_worse_than_before(
         assert found["recall"] >= recall, (column, found)
 
 
+def test_labels_count_however_a_spreadsheet_writes_them() -> None:
+    text = "This is the third time I ask. I will see you in court."
+    given = {"language": "en", "heat": "Frustrated", "threats": "Legal", "support_needs": "NONE", "repeated": "TRUE", "escalation": "0"}
+    result = evaluate.evaluate(default_rules(), [dict.fromkeys(evaluate.COLUMNS, "") | given | {"text": text}])
+    assert not {error["column"] for error in result["errors"]} & {"threats", "support_needs", "repeated", "escalation"}, result["errors"]
+    assert result["heat_within_one_step"] == 1.0
+
+
 def test_what_is_read_stands_beside_the_words() -> None:
     text = "The charger caught fire. I use a wheelchair and could not get out. I will see you in court. Please call me."
     found = read(contact(text))
