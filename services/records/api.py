@@ -66,6 +66,8 @@ def routes(pool: Pool, keys: Authenticator, saves: Saves[RecordState], case_keys
             ciphers = await case_keys.for_reading(conn, [complaint_id])
         state = asdict(found.state or RecordState())
         readers = state.pop("readers")
+        if found.state is None:  # the summary was erased with the rest
+            state["status"] = "erased"
         return {
             "complaint_id": str(complaint_id),
             **state,

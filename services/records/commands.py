@@ -31,7 +31,7 @@ def timeline(complaint_id: ComplaintId, url: Url = None, key: Key = None, as_jso
         print_json(found)
         return
     tier = "" if found["tier"] is None else f", tier {found['tier']}"
-    typer.echo(f"complaint {complaint_id}: {found['status']}{tier}, {found['events']} events")
+    typer.echo(f"complaint {complaint_id}: {found['status']}{tier}, {found['events'] or len(found['timeline'])} events")
     day = ""
     # As it happened: records may read one topic a moment before another. The ledger's own order is in --json.
     for event in sorted(found["timeline"], key=lambda event: datetime.fromisoformat(event["occurred_at"])):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
@@ -15,9 +15,9 @@ import typer
 from services.records.story import plain, tell
 from shared.cli import Failed, WrongUse
 from shared.cli.client import AsJson, Client, Key, Url, print_json
-from shared.contracts.privacy import Matter
 
 POLL_S = 0.3
+MATTERS = ("ombudsman", "court", "regulator", "police", "insurance", "product_recall")  # shared.contracts.privacy.Matter, not loaded here
 
 app = typer.Typer()
 ComplaintId = Annotated[UUID, typer.Argument(metavar="ID", help="The complaint's id.", show_default=False)]
@@ -77,14 +77,14 @@ def hold(
     complaint_id: ComplaintId,
     reason: Reason,
     lift: Annotated[bool, typer.Option("--lift", help="End the hold instead.")] = False,
-    matter: Annotated[str | None, typer.Option(help=f"What is going on elsewhere: {', '.join(get_args(Matter))}.")] = None,
+    matter: Annotated[str | None, typer.Option(help=f"What is going on elsewhere: {', '.join(MATTERS)}.")] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Keep a complaint from being erased (a court, a regulator, an open investigation), or end that."""
-    if matter is not None and (lift or matter not in get_args(Matter)):
-        raise WrongUse(f"--matter is one of {', '.join(get_args(Matter))}, without --lift")
+    if matter is not None and (lift or matter not in MATTERS):
+        raise WrongUse(f"--matter is one of {', '.join(MATTERS)}, without --lift")
     path = f"/v1/complaints/{complaint_id}/hold" + ("/lift" if lift else "")
     done = Client("records", url, key).post(path, _json({"reason": reason, **({"matter": matter} if matter else {})}))
     if as_json:

@@ -35,7 +35,7 @@ class Told(NamedTuple):
 def tell(event: Mapping[str, Any]) -> Told:
     """One event of the timeline that records answers. What is not known is told by its type."""
     teller = _TELLERS.get(event["type"])
-    told = Told("event", str(event["type"]))
+    told = Told("erased event" if event.get("erased") else "event", str(event["type"]))
     if teller is not None:
         with contextlib.suppress(
             KeyError, TypeError, ValueError, AttributeError

@@ -120,6 +120,7 @@ def _problem(content: Any) -> str:
     """A problem of RFC 9457 as a sentence, with the fields that are wrong."""
     if not isinstance(content, dict) or "title" not in content:
         return ""
-    fields = "; ".join(f"{each['field']}: {each['reason']}" for each in content.get("errors", ()))
-    detail = " ".join(part for part in (content.get("detail", ""), fields) if part)
+    detail = content.get("detail", "")
+    told = [f"{each['field']}: {each['reason']}" for each in content.get("errors", ())]
+    detail = " ".join(part for part in (detail, "; ".join(each for each in told if each not in detail)) if part)
     return f"{content['title']}. {detail[:1].upper()}{detail[1:]}".strip()

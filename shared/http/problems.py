@@ -167,7 +167,8 @@ def _reason(error: Mapping[str, Any]) -> str:
         return "is not valid"  # the validator's own text may quote the value
     if kind in _WORDS:
         return _WORDS[kind]
-    return str(error["msg"]).removeprefix("Value error, ").rstrip(".").replace("Input should", "should", 1)
+    said = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
+    return said.removeprefix("Input ").removeprefix("String ")
 
 
 class PublicValueError(ValueError):

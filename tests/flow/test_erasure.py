@@ -162,6 +162,7 @@ def test_erased_everywhere_confirmed_and_still_proved(
     after = records(running, complaint).json()
     assert CANARY not in str(after)
     assert after["erased_at"]
+    assert after["status"] == "erased"
     assert {event["type"] for event in after["timeline"] if not event["erased"]} == {
         "amends.complaint.erased.v1", "amends.intake.erasure_confirmed.v1", "amends.escalation.erasure_confirmed.v1",
         "amends.followup.erasure_confirmed.v1",

@@ -6,12 +6,13 @@ import asyncio
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import pytest
 
 from deploy import cli
+from services.records.privacy_commands import MATTERS
 from services.records.retention import judge
 from services.records.search.fold import Case, fold
 from shared.contracts import ids
@@ -19,7 +20,7 @@ from shared.contracts.codec import write_data
 from shared.contracts.complaints import ComplaintReceived, Customer
 from shared.contracts.envelope import Event, EventData, Position
 from shared.contracts.escalations import DecisionMade, RemedyAccepted, RemedyOption, StatusChanged
-from shared.contracts.privacy import ErasureRequested, HoldLifted, HoldSet
+from shared.contracts.privacy import ErasureRequested, HoldLifted, HoldSet, Matter
 from tests.domain.examples import contact
 from tests.ledger.database import ID_KEY, POLICIES
 from tests.records.bed import Bed, bed
@@ -106,6 +107,7 @@ def test_what_the_customer_and_others_asked_is_folded_from_the_events() -> None:
     known = case(("intake", received()), ("records", held), ("records", ErasureRequested(reason="DSR-114", by="privacy")))
     assert (known.matters, known.erasure_requested) == (("court",), True)
     assert judge(POLICY, known, "order 4 O 112/26", NOW)["rules"] == ["REC-010"]
+    assert get_args(Matter) == MATTERS, "what the command offers"
     over = fold(known, event(1, 4, "records", HoldLifted(reason="judged", by="legal")))[0]
     assert over.matters == ()
     assert judge(POLICY, over, None, NOW)["afterwards"] != "erase", "not while it is open"
