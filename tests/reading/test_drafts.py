@@ -137,6 +137,15 @@ def test_a_finding_shows_its_clause_and_says_why_with_the_facts_of_the_case() ->
     assert all(told["asks"].values())
 
 
+def test_every_language_has_every_text() -> None:
+    languages = default_rules().languages
+    for language in languages.values():
+        assert set(language.suggestions) == set(language.reasons) == set(KINDS)
+        assert set(language.asks) == set(languages["en"].asks)
+    german = check(default_rules(), "Es tut uns leid, falls Sie sich an der Lampe gestört haben sollten.", Case())
+    assert "Entschuldigen Sie sich" in german.findings[0].suggestion
+
+
 def test_a_text_leaves_out_what_is_not_known() -> None:
     assert worded("Name it[: {impact}].", Case()) == "Name it."
     assert worded("Name it[: {impact}].", Case(impact="no light")) == "Name it: no light."
