@@ -31,6 +31,7 @@ _SHOWN = (
 )
 THREATS: tuple[Threat, ...] = get_args(Threat)
 WANTED: tuple[Wanted, ...] = get_args(Wanted)
+_NOT_CALM = ("problem", "repeated", "threat.legal", "threat.regulator", "threat.press", "threat.social")
 POLICY = "intake.retail.yaml"
 RULES = "reading.retail.yaml"
 _UNSURE = 0.8  # of the language model: below it, everyday words tell more
@@ -119,11 +120,11 @@ def _heat(numbers: HeatNumbers, words: Words, found: Mapping[str, object]) -> He
         return "angry"
     if "heat.mild" in found or "heat.sarcasm" in found:
         return "angry" if loud and "heat.mild" in found else "frustrated"
-    if shouting and words.exclamations >= numbers.exclamations:
+    if shouting and (words.exclamations >= numbers.exclamations or ("problem" in found and "heat.calm" not in found)):
         return "angry"
-    # Without a word of courtesy, a text that says what went wrong is not the calmest kind.
-    terse = "heat.calm" not in found and ("problem" in found or "repeated" in found)
-    return "frustrated" if (loud and "heat.calm" not in found) or terse else "calm"
+    # Without a word of courtesy, a text that says what went wrong, or threatens, is not the calmest kind.
+    terse = not found.keys().isdisjoint(_NOT_CALM)
+    return "frustrated" if (loud or terse) and "heat.calm" not in found else "calm"
 
 
 def _category(rules: Rules, found: Mapping[str, Sequence[Hit]]) -> Category:
