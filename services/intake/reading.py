@@ -162,11 +162,14 @@ class Reader:
         given = contact.language
         read = read_text(self.rules, text[:MOST_READ], given)
         needs = tuple(dict.fromkeys((*contact.customer.support_needs, *read.needs)))
+        customer = contact.customer
+        if needs != customer.support_needs:
+            customer = customer.model_copy(update={"support_needs": needs})
         found = contact.model_copy(
             update={
                 "language": given or (None if read.language.tag == UNDETERMINED else read.language.tag),
                 "category": read.category if contact.category == "other" else contact.category,
-                "customer": contact.customer.model_copy(update={"support_needs": needs}),
+                "customer": customer,
                 "tags": tuple(dict.fromkeys((*contact.tags, *read.threats, *read.details)))[:MOST_TAGS],
             }
         )
