@@ -103,9 +103,17 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _consume(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         began = time.monotonic()
         await self._save(records)
-        rest = self._pace.rest(len(records), began, time.monotonic())
+        rest = self._pace.rest(len(records), self._waiting(), began, time.monotonic())
         if rest and self._subscriber.running:
             await asyncio.sleep(rest)
+
+    def _waiting(self) -> int:
+        """How many more records Kafka had when it was last asked."""
+        consumer = self._subscriber.consumer
+        if consumer is None:
+            return 0
+        assigned = consumer.assignment()
+        return sum(max(0, (consumer.highwater(tp) or 0) - end) for tp, end in self._handled.items() if tp in assigned)
 
     async def _save(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         self._idle.clear()

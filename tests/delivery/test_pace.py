@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from shared.kafka.pace import ENOUGH, EVERY_S, Pace
 
 
-def rests(rate: float, per_batch: int, seconds: float, save_s: float = 0.02) -> list[float]:
+def rests(rate: float, per_batch: int, seconds: float, save_s: float = 0.02, waiting: int = 0) -> list[float]:
     pace, found = Pace(), []
     for number in range(int(rate * seconds / per_batch)):
         began = number * per_batch / rate
-        found.append(pace.rest(per_batch, began, began + save_s))
+        found.append(pace.rest(per_batch, waiting, began, began + save_s))
     return found
 
 
@@ -37,9 +37,13 @@ def test_after_a_full_batch_there_is_more() -> None:
     assert set(rests(5000, ENOUGH, 10)) == {0.0}
 
 
+def test_while_enough_waits_nobody_rests() -> None:
+    assert set(rests(1000, 40, 10, waiting=ENOUGH)) == {0.0}
+
+
 @given(st.lists(st.tuples(st.integers(1, 500), st.floats(0, 10)), max_size=50))
 def test_the_rest_is_short_whatever_comes(batches: list[tuple[int, float]]) -> None:
     pace, now = Pace(), 0.0
     for records, later in batches:
         now += later
-        assert 0.0 <= pace.rest(records, now, now) <= EVERY_S
+        assert 0.0 <= pace.rest(records, 0, now, now) <= EVERY_S
