@@ -176,8 +176,8 @@ async def _follow(made: Bed, service: str, expected: int) -> dict[str, Any]:
 
 def _between(readings: Sequence[Reading], expected: int, service: str) -> dict[str, Any]:
     # Worked off is what is saved and, where something follows from it, sent.
-    per_sent = expected / readings[-1].sent if readings[-1].sent else 0.0
-    done = [min(each.handled, each.sent * per_sent) if per_sent else each.handled for each in readings]
+    sent = readings[-1].sent
+    done = [min(each.handled, each.sent * expected / sent) if sent else each.handled for each in readings]
     started = next(number for number, count in enumerate(done) if count > 0)
     ended = next(number for number, count in enumerate(done) if count >= expected)
     # That reading stands some time after the end: the one before it, unless there are too few.
