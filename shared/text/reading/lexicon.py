@@ -179,7 +179,7 @@ class Lexicon:
                     hits += [Hit(rule.label, first, last, rule.pattern.source) for first, last in whole]
         if doubts and hits:
             hits = self._without_exceptions(hits, doubts, words)
-        hits.sort(key=itemgetter(1))
+        hits.sort(key=itemgetter(1, 2, 0, 3))  # all of it: the same in every process
         return hits
 
     def _without_exceptions(
