@@ -6,7 +6,7 @@ import math
 
 # A save of sixteen events costs four times as much an event as one of three hundred. Below this rate nobody waits for others;
 # above it a save begins at most so often, unless enough for the next is there already.
-PACED_FROM = 300.0  # events a second
+PACED_FROM = 500.0  # events a second
 EVERY_S = 0.15
 ENOUGH = 200
 # Over how long the rate is taken: a list or a file that comes at once is no load.
