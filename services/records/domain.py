@@ -20,6 +20,7 @@ from shared.contracts.privacy import (
     HoldLifted,
     HoldSet,
     Matter,
+    Why,
 )
 from shared.frozen import dataclass, field, replace
 
@@ -27,7 +28,7 @@ from shared.frozen import dataclass, field, replace
 SAME_READING = timedelta(minutes=15)
 MOST_READERS = 50
 # A reason in a command: blanks are none.
-Stated = Annotated[str, StringConstraints(min_length=3, max_length=500, strip_whitespace=True)]
+Stated = Annotated[Why, StringConstraints(strip_whitespace=True)]
 
 
 @dataclass(frozen=True, slots=True)

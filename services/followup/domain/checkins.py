@@ -12,11 +12,12 @@ from services.followup.domain import channels, outgoing, promises
 from services.followup.domain import outcome as outcomes
 from services.followup.domain import plan as planning
 from services.followup.domain.chain import chain
-from services.followup.domain.promises import Command, Text
+from services.followup.domain.promises import Command
 from services.followup.domain.state import FollowUpState, Later, Planned, Question
 from services.followup.domain.waking import next_waking
 from shared.contracts.complaints import Answer, PolicyCitation, Short
 from shared.contracts.decision import Decision, Refused, Timer
+from shared.contracts.escalations import Stated
 from shared.contracts.followups import (
     AnswerWay,
     CheckInAnswered,
@@ -42,7 +43,7 @@ class CheckFact(Command):
 
     fact: Short
     proved: bool = True
-    evidence: Text | None = None
+    evidence: Stated | None = None
 
 
 class AnswerCheckIn(Command):

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Literal
 
 from services.followup.domain import outgoing
-from services.followup.domain.promises import Command, Text
+from services.followup.domain.promises import Command
 from services.followup.domain.state import FollowUpState
 from shared.contracts.complaints import Short
 from shared.contracts.decision import Decision, Refused
+from shared.contracts.escalations import Stated
 from shared.contracts.followups import ContactAllowed, ContactStopped, TaskDone
 from shared.frozen import replace
 
@@ -30,21 +31,21 @@ class StopContact(Command):
 class AllowContact(Command):
     """The customer may be written to again."""
 
-    reason: Text
+    reason: Stated
 
 
 class Bounced(Command):
     """A message that had left came back: `message` is its name in the events, else the last one by that channel."""
 
     message: Short
-    reason: Text
+    reason: Stated
 
 
 class FinishTask(Command):
     """A task was done, with what came of it."""
 
     task: Short
-    result: Text
+    result: Stated
 
 
 def stop(state: S, command: StopContact) -> Decision[S]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict
 
 from services.followup.domain.outgoing import notice
 from services.followup.domain.state import MOST, FollowUpState, Promise
@@ -15,6 +14,7 @@ from shared.calendar.durations import zone_info
 from shared.contracts.complaints import Short
 from shared.contracts.decision import Decision, Refused, Timer
 from shared.contracts.envelope import EventData
+from shared.contracts.escalations import Stated
 from shared.contracts.followups import (
     PromiseBroken,
     PromiseDueSoon,
@@ -34,7 +34,6 @@ TIMER = "promise:"
 _EARLIEST, _LATEST = timedelta(days=1), timedelta(minutes=10)
 # Says of an instant why nobody works then; empty: somebody does.
 NobodyWorks = Callable[[datetime], str]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 
 
 class Command(BaseModel):
@@ -48,7 +47,7 @@ class Command(BaseModel):
 class MakePromise(Command):
     """Promise something to the customer. `due_at`: with a zone, or local where the customer is (or in `zone`)."""
 
-    what: Text
+    what: Stated
     due_at: datetime
     kind: PromiseKind = "other"
     owner: Short = ""
@@ -60,7 +59,7 @@ class ConfirmPromise(Command):
     """A proposed promise was meant. What it lacks, or has wrongly, is given here."""
 
     promise: Short
-    what: Text | None = None
+    what: Stated | None = None
     due_at: datetime | None = None
     owner: Short = ""
 
@@ -69,14 +68,14 @@ class KeepPromise(Command):
     """The promise was kept, as the evidence shows."""
 
     promise: Short
-    evidence: Text
+    evidence: Stated
 
 
 class WithdrawPromise(Command):
     """The promise binds nobody: it was none, or another takes its place in agreement with the customer."""
 
     promise: Short
-    reason: Text
+    reason: Stated
 
 
 PromiseCommand = MakePromise | ConfirmPromise | KeepPromise | WithdrawPromise

@@ -9,10 +9,11 @@ from pydantic import ConfigDict
 
 from services.followup.domain import channels, outgoing, promises
 from services.followup.domain.plan import waking_hours
-from services.followup.domain.promises import Command, Text
+from services.followup.domain.promises import Command
 from services.followup.domain.state import MOST, FollowUpState, Planned
 from services.followup.domain.waking import next_waking
 from shared.contracts.decision import Decision, Timer
+from shared.contracts.escalations import Stated
 from shared.contracts.followups import UpdateCancelled, UpdateDue, UpdateKind, UpdateScheduled
 from shared.frozen import dataclass, replace
 from shared.policy import calendars, targets
@@ -29,8 +30,8 @@ class NoteProgress(Command):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    done: Text | None = None
-    next_step: Text | None = None
+    done: Stated | None = None
+    next_step: Stated | None = None
 
 
 @dataclass(frozen=True, slots=True)
