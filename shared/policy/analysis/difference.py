@@ -65,7 +65,7 @@ def difference(old: Policy, new: Policy) -> Difference:
     """Compare two documents of one kind. The solver is used where it is installed."""
 
     def differs(facts: Facts) -> bool:
-        return old.decide(facts).outcome != new.decide(facts).outcome
+        return old.answer(facts) != new.answer(facts)
 
     try:
         from shared.policy.analysis.solver.compare import differing

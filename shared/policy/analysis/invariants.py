@@ -17,7 +17,7 @@ from shared.policy.shape import Monotone
 
 def violated(policy: Policy, condition: Node, facts: Mapping[str, Any]) -> bool:
     """Whether a `never` invariant is broken by the decision for these facts."""
-    outcome = policy.decide(facts).outcome
+    outcome = policy.answer(facts)
     layout = Layout()
     named = [
         node
@@ -55,7 +55,7 @@ def _as_seen(policy: Policy, name: str, value: Any) -> Any:
 def breaks(policy: Policy, monotone: Monotone, lower: Mapping[str, Any], higher: Mapping[str, Any]) -> bool:
     """Whether the two complaints, alike but for a fact that is greater in `higher`, break a monotone invariant."""
     name = monotone.never_lowers or monotone.never_raises or ""
-    before, after = policy.decide(lower).outcome.get(name), policy.decide(higher).outcome.get(name)
+    before, after = policy.answer(lower).get(name), policy.answer(higher).get(name)
     if before is None or after is None:
         return False
     before, after = _as_seen(policy, name, before), _as_seen(policy, name, after)

@@ -92,7 +92,7 @@ class Decided:
 
     def numbers_of(self, facts: Mapping[str, Any]) -> dict[tuple[str, str | None], int]:
         """The same of what the evaluator decides for known facts."""
-        outcome = self._policy.decide(facts).outcome
+        outcome = self._policy.answer(facts)
         found: dict[tuple[str, str | None], int] = {}
         for name, key in self.places():
             value = outcome.get(name)
