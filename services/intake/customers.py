@@ -11,6 +11,7 @@ import orjson
 from services.intake.repeats import LIVE, SHARED, Earlier
 from shared.contracts import ids
 from shared.contracts.complaints import Contact
+from shared.frozen import replace
 from shared.postgres.pool import Connection
 
 MAX_PEOPLE = 10
@@ -76,10 +77,7 @@ class Customers:
                 if other.complaint_id != complaint:
                     matched = found.setdefault(other.complaint_id, (other, []))[1]
                     matched += [how] if len(known) <= SHARED and how not in matched else []
-        return [
-            Earlier(other.complaint_id, other.category, other.opened_at, other.heard_at, tuple(matched), other.issues)
-            for other, matched in found.values()
-        ]
+        return [replace(other, matched=tuple(matched)) for other, matched in found.values()]
 
     def add(self, known_by: Iterable[UUID], complaint: Earlier) -> None:
         """A complaint as it is now, after a message of this batch."""

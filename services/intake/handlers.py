@@ -105,7 +105,7 @@ class Handlers:
             self._progress.beat("normalize")
             if not done:
                 await _within(IDLE_S, self._arrived)
-            elif not self._commits.calm.is_set():
+            else:
                 await self._commits.first(time.monotonic() - started)
             if done < most:
                 await asyncio.sleep(GATHER_S)
